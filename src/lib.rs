@@ -1,1 +1,4 @@
-//! x
+//! igw: custom resources in, running gateways out.
+
+pub mod object;
+pub mod kinds;

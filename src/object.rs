@@ -1,0 +1,223 @@
+//! The words of the pipeline: which object (identity), what it says (JSON), and a digest of that. PURE.
+//!
+//! Nothing here knows a kind of custom resource, a stage or a client.
+
+pub mod quantity;
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+/// Field manager of every object the operator applies. This name is API: a change needs a migration.
+pub const FIELD_MANAGER: &str = "inference-gateway-operator";
+/// Field manager of the status of the operator's custom resources.
+pub const STATUS_MANAGER: &str = "inference-gateway-operator-status";
+/// Field manager that holds a value for the moment in which an autoscaler takes it over.
+pub const HANDOVER_MANAGER: &str = "inference-gateway-operator-handover";
+/// Label of every generated object; one watch per child kind selects on it.
+pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
+/// Value of [`MANAGED_BY_LABEL`].
+pub const MANAGED_BY: &str = "inference-gateway-operator";
+/// Annotation on children: digest of the whole applied document, so that a field that is no longer sent is noticed.
+pub const INTENT_ANNOTATION: &str = "inference-gateway.com/intent";
+/// Annotation on children: `Kind/name` of the custom resource, which survives a stripped owner reference.
+pub const OWNER_ANNOTATION: &str = "inference-gateway.com/owner";
+
+/// A kind of object that the operator generates. The order is the order of applying: what others need comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChildKind {
+    /// `v1` ServiceAccount.
+    ServiceAccount,
+    /// `v1` ConfigMap.
+    ConfigMap,
+    /// `v1` Service.
+    Service,
+    /// `apps/v1` Deployment.
+    Deployment,
+    /// `networking.k8s.io/v1` Ingress.
+    Ingress,
+    /// `autoscaling/v2` HorizontalPodAutoscaler.
+    HorizontalPodAutoscaler,
+}
+
+/// How the API server names a [`ChildKind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KindInfo {
+    /// API group, empty for the core group.
+    pub group: &'static str,
+    /// Version inside the group.
+    pub version: &'static str,
+    /// Kind, as in a manifest.
+    pub kind: &'static str,
+    /// Plural, as in a path.
+    pub plural: &'static str,
+}
+
+impl ChildKind {
+    /// Every kind, in the order of applying.
+    pub const ALL: [Self; 6] = [
+        Self::ServiceAccount,
+        Self::ConfigMap,
+        Self::Service,
+        Self::Deployment,
+        Self::Ingress,
+        Self::HorizontalPodAutoscaler,
+    ];
+
+    /// Group, version, kind and plural.
+    #[must_use]
+    pub const fn info(self) -> KindInfo {
+        let (group, version, kind, plural) = match self {
+            Self::ServiceAccount => ("", "v1", "ServiceAccount", "serviceaccounts"),
+            Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
+            Self::Service => ("", "v1", "Service", "services"),
+            Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            Self::HorizontalPodAutoscaler => {
+                ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+            }
+        };
+        KindInfo { group, version, kind, plural }
+    }
+
+    /// The kinds that must be on the server before an object of this kind makes sense.
+    #[must_use]
+    pub const fn needs(self) -> &'static [Self] {
+        match self {
+            Self::Deployment => &[Self::ServiceAccount, Self::ConfigMap],
+            Self::Ingress => &[Self::Service],
+            _ => &[],
+        }
+    }
+}
+
+impl KindInfo {
+    /// `group/version`, or `version` alone for the core group.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.into() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// Path of the collection in a namespace, or over all namespaces.
+    #[must_use]
+    pub fn path(&self, namespace: Option<&str>) -> String {
+        let root = if self.group.is_empty() { "/api".into() } else { format!("/apis/{}", self.group) };
+        match namespace {
+            Some(ns) => format!("{root}/{}/namespaces/{ns}/{}", self.version, self.plural),
+            None => format!("{root}/{}/{}", self.version, self.plural),
+        }
+    }
+}
+
+impl fmt::Display for ChildKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.info().kind)
+    }
+}
+
+/// Which generated object: kind, namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    /// Its kind.
+    pub kind: ChildKind,
+    /// Its namespace: always that of the custom resource.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl ObjectId {
+    /// Puts an identity together.
+    #[must_use]
+    pub fn new(kind: ChildKind, namespace: &str, name: &str) -> Self {
+        Self { kind, namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// Which custom resource: kind, namespace and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParentId {
+    /// Its kind, for example `Gateway`.
+    pub kind: &'static str,
+    /// Its namespace.
+    pub namespace: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+}
+
+impl fmt::Display for ParentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
+}
+
+/// What a pure function may know of the custom resource besides its spec.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// Uid: tells a custom resource from one of the same name that was made later.
+    pub uid: String,
+    /// Generation of the spec.
+    pub generation: i64,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// One object that should exist: the document to apply, without owner reference, intent and managed-by label (the
+/// seal adds them).
+#[derive(Debug, Clone, PartialEq)]
+pub struct DesiredChild {
+    /// Which object.
+    pub id: ObjectId,
+    /// `apiVersion`, `kind`, `metadata` and the rest.
+    pub body: Value,
+    /// Paths (`/spec/replicas`) whose owner changes when the user turns an autoscaler on or off: given away
+    /// without a change of the value, and taken back without calling it a conflict.
+    pub shared_fields: &'static [&'static str],
+}
+
+/// Lower-case hex SHA-256 of bytes, with its prefix: `sha256:...`.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(71);
+    text.push_str("sha256:");
+    for byte in Sha256::digest(bytes) {
+        use fmt::Write as _;
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The object at `path` below `value`, made when it is absent. A value of another type on the way is replaced.
+pub fn object_at<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut Map<String, Value> {
+    let mut here = value;
+    for key in path {
+        if !here.is_object() {
+            *here = Value::Object(Map::new());
+        }
+        here = match here {
+            Value::Object(map) => map.entry(*key).or_insert_with(|| Value::Object(Map::new())),
+            other => other,
+        };
+    }
+    if !here.is_object() {
+        *here = Value::Object(Map::new());
+    }
+    match here {
+        Value::Object(map) => map,
+        _ => unreachable!("made an object above"),
+    }
+}
