@@ -1,1 +1,46 @@
-fn main(){}
+//! The command `controlplane`: a Kubernetes control plane for people.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod up;
+
+/// Starts a real Kubernetes control plane with simulated nodes on this machine.
+///
+/// It is built from source when it is first used (kept in your cache folder) and ends with the command;
+/// your other clusters and your kubectl configuration are not touched.
+#[derive(Parser)]
+#[command(name = "controlplane", max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start a control plane and keep it until Ctrl-C
+    Up(up::Arguments),
+    /// Watch over the parts of a control plane (started by the other commands)
+    #[command(hide = true)]
+    Supervise,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Up(arguments) => up::run(&arguments),
+        Command::Supervise => {
+            controlplane::supervise_if_asked();
+            Err(anyhow::anyhow!(
+                "`supervise` is started by the other commands, not by hand"
+            ))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
