@@ -2,6 +2,10 @@
 //!
 //! Nothing here knows a kind of custom resource, a stage or a client.
 
+pub mod compare;
+pub mod live;
+pub mod normal;
+pub mod path;
 pub mod quantity;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};

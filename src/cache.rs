@@ -1,0 +1,284 @@
+//! The inventory: every generated object of the cluster as the watches and our own writes last saw it.
+//!
+//! One entry an object, found by identity or by the uid of its owner. The answer of every apply goes in at once, and an
+//! older event does not replace it. What vanished while a watch was cut off is found when its next list is complete.
+//! No I/O here: the watches feed it, the stages read it, and it says who is to be woken.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use crate::object::{ChildKind, ObjectId, ParentId, live::Live};
+
+/// How long a deletion is remembered, so that the late answer to an apply does not bring an object back.
+const TOMBSTONE: Duration = Duration::from_secs(60);
+
+/// All generated objects.
+#[derive(Debug, Default)]
+pub struct Cache {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    objects: HashMap<ObjectId, Entry>,
+    by_owner: HashMap<Box<str>, BTreeSet<ObjectId>>,
+    tombstones: HashMap<ObjectId, (u64, Instant)>,
+    /// Custom resources that wait for a name to become free.
+    waiting: HashMap<ObjectId, BTreeSet<ParentId>>,
+    /// Per kind.
+    watches: HashMap<ChildKind, Watch>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    live: Arc<Live>,
+    /// The list in which it was last seen.
+    list: u64,
+}
+
+#[derive(Debug, Default)]
+struct Watch {
+    list: u64,
+    listed: bool,
+    newest: u64,
+    /// Why the kind cannot be read.
+    unreadable: Option<Arc<str>>,
+}
+
+/// What a watch of one kind says.
+#[derive(Debug)]
+pub enum Seen {
+    /// A list begins.
+    ListBegins,
+    /// An object of the list.
+    Listed(Live),
+    /// The list is complete: what was not in it is gone.
+    ListComplete,
+    /// An object is new or has changed.
+    Changed(Live),
+    /// An object is gone; this was its last state.
+    Deleted(Live),
+    /// The server refuses to list or watch the kind.
+    Unreadable(String),
+}
+
+impl Cache {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic while the lock was held leaves maps that are still maps; the next list repairs their content.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in what a watch saw, under the identity it belongs to, and returns who is to be woken.
+    pub fn watch(&self, kind: ChildKind, id: Option<ObjectId>, seen: Seen) -> BTreeSet<Wake> {
+        let mut inner = self.lock();
+        let mut wake = BTreeSet::new();
+        match (seen, id) {
+            (Seen::ListBegins, _) => inner.watches.entry(kind).or_default().list += 1,
+            (Seen::Listed(live), Some(id)) | (Seen::Changed(live), Some(id)) => {
+                let newest = live.resource_version;
+                inner.put(id, live, &mut wake);
+                let watch = inner.watches.entry(kind).or_default();
+                watch.newest = watch.newest.max(newest);
+            }
+            (Seen::Deleted(last), Some(id)) => {
+                let version = last.resource_version;
+                inner.remove(&id, version, Some(&last), &mut wake);
+                let watch = inner.watches.entry(kind).or_default();
+                watch.newest = watch.newest.max(version);
+            }
+            (Seen::ListComplete, _) => {
+                let watch = inner.watches.entry(kind).or_default();
+                let (list, newest) = (watch.list, watch.newest);
+                if watch.unreadable.take().is_some() || !watch.listed {
+                    wake.insert(Wake::Everyone);
+                }
+                watch.listed = true;
+                let gone: Vec<_> = inner
+                    .objects
+                    .iter()
+                    .filter(|(id, entry)| id.kind == kind && entry.list < list)
+                    .map(|(id, _)| id.clone())
+                    .collect();
+                for id in gone {
+                    inner.remove(&id, newest, None, &mut wake);
+                }
+            }
+            (Seen::Unreadable(why), _) => {
+                let watch = inner.watches.entry(kind).or_default();
+                if watch.unreadable.is_none() {
+                    wake.insert(Wake::Everyone);
+                }
+                watch.unreadable = Some(why.into());
+            }
+            (Seen::Listed(_) | Seen::Changed(_) | Seen::Deleted(_), None) => {}
+        }
+        wake
+    }
+
+    /// Takes in the answer to an own write.
+    pub fn wrote(&self, id: &ObjectId, live: Live) {
+        let mut inner = self.lock();
+        // Whoever is woken by an own write: nobody. The reconcile that wrote knows the answer.
+        inner.put(id.clone(), live, &mut BTreeSet::new());
+    }
+
+    /// Forgets an object that an own call found to be gone, unless a newer state has arrived since `version`.
+    pub fn gone(&self, id: &ObjectId, version: u64) {
+        self.lock().remove(id, version, None, &mut BTreeSet::new());
+    }
+
+    /// The live object of this identity.
+    #[must_use]
+    pub fn get(&self, id: &ObjectId) -> Option<Arc<Live>> {
+        self.lock().objects.get(id).map(|entry| Arc::clone(&entry.live))
+    }
+
+    /// Every object whose controller has this uid.
+    #[must_use]
+    pub fn owned_by(&self, uid: &str) -> Vec<(ObjectId, Arc<Live>)> {
+        let inner = self.lock();
+        let ids = inner.by_owner.get(uid).into_iter().flatten();
+        ids.filter_map(|id| inner.objects.get(id).map(|e| (id.clone(), Arc::clone(&e.live)))).collect()
+    }
+
+    /// Wakes `parent` when the name `id` becomes free or changes hands.
+    pub fn wait_for(&self, id: &ObjectId, parent: &ParentId) {
+        self.lock().waiting.entry(id.clone()).or_default().insert(parent.clone());
+    }
+
+    /// Why a kind cannot be read, when it cannot.
+    #[must_use]
+    pub fn unreadable(&self, kind: ChildKind) -> Option<Arc<str>> {
+        self.lock().watches.get(&kind).and_then(|watch| watch.unreadable.clone())
+    }
+
+    /// Whether the kind has been listed, or is known to be unreadable.
+    #[must_use]
+    pub fn settled(&self, kind: ChildKind) -> bool {
+        self.lock().watches.get(&kind).is_some_and(|watch| watch.listed || watch.unreadable.is_some())
+    }
+
+    /// Whether the kind has been listed.
+    #[must_use]
+    pub fn listed(&self, kind: ChildKind) -> bool {
+        self.lock().watches.get(&kind).is_some_and(|watch| watch.listed)
+    }
+
+    /// The newest resource version that the watch of this kind has delivered.
+    #[must_use]
+    pub fn newest(&self, kind: ChildKind) -> u64 {
+        self.lock().watches.get(&kind).map_or(0, |watch| watch.newest)
+    }
+
+    /// How many objects of a kind there are.
+    #[must_use]
+    pub fn count(&self, kind: ChildKind) -> usize {
+        self.lock().objects.keys().filter(|id| id.kind == kind).count()
+    }
+}
+
+/// Who is to look again.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wake {
+    /// The custom resource that owns, or owned, an object.
+    Owner {
+        /// Kind, as the owner reference has it.
+        kind: Box<str>,
+        /// Namespace.
+        namespace: Arc<str>,
+        /// Name.
+        name: Box<str>,
+    },
+    /// Every custom resource.
+    Everyone,
+}
+
+impl Wake {
+    fn owner(namespace: &Arc<str>, live: &Live) -> Option<Self> {
+        let (kind, name) = match (&live.controller, &live.claimed_by) {
+            (Some(controller), _) => (&*controller.kind, &*controller.name),
+            (None, Some(claim)) => claim.split_once('/')?,
+            (None, None) => return None,
+        };
+        Some(Self::Owner { kind: kind.into(), namespace: Arc::clone(namespace), name: name.into() })
+    }
+}
+
+impl Inner {
+    fn put(&mut self, id: ObjectId, live: Live, wake: &mut BTreeSet<Wake>) {
+        let list = self.watches.get(&id.kind).map_or(0, |watch| watch.list);
+        if self.tombstones.get(&id).is_some_and(|(version, _)| *version >= live.resource_version) {
+            return;
+        }
+        let old = self.objects.get_mut(&id);
+        if let Some(old) = old {
+            old.list = list;
+            if old.live.resource_version >= live.resource_version {
+                return;
+            }
+        }
+        let old = self.objects.get(&id).map(|entry| Arc::clone(&entry.live));
+        // A new resource version alone (a status nobody decides from) wakes nobody.
+        let changed = old.as_ref().is_none_or(|old| !old.same_body(&live) || old.rollout != live.rollout);
+        if changed {
+            wake.extend(old.as_ref().and_then(|old| Wake::owner(&id.namespace, old)));
+            wake.extend(Wake::owner(&id.namespace, &live));
+        }
+        let (old_owner, new_owner) = (old.and_then(|o| owner_uid(&o)), owner_uid(&live));
+        if old_owner != new_owner {
+            self.disown(&id, old_owner.as_deref());
+            self.wake_waiting(&id, wake);
+            if let Some(uid) = new_owner {
+                self.by_owner.entry(uid).or_default().insert(id.clone());
+            }
+        }
+        self.objects.insert(id, Entry { live: Arc::new(live), list });
+    }
+
+    fn remove(&mut self, id: &ObjectId, version: u64, last: Option<&Live>, wake: &mut BTreeSet<Wake>) {
+        let Some(entry) = self.objects.get(id) else {
+            // A foreign object that went away may be what somebody waits for.
+            self.wake_waiting(id, wake);
+            return;
+        };
+        if entry.live.resource_version > version {
+            return;
+        }
+        let live = Arc::clone(&entry.live);
+        self.objects.remove(id);
+        self.disown(id, owner_uid(&live).as_deref());
+        wake.extend(Wake::owner(&id.namespace, &live));
+        wake.extend(last.and_then(|last| Wake::owner(&id.namespace, last)));
+        self.wake_waiting(id, wake);
+        let now = Instant::now();
+        if self.tombstones.len() > 1024 {
+            self.tombstones.retain(|_, (_, at)| now.duration_since(*at) < TOMBSTONE);
+        }
+        self.tombstones.insert(id.clone(), (version, now));
+    }
+
+    fn disown(&mut self, id: &ObjectId, uid: Option<&str>) {
+        if let Some(uid) = uid
+            && let Some(ids) = self.by_owner.get_mut(uid)
+        {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.by_owner.remove(uid);
+            }
+        }
+    }
+
+    fn wake_waiting(&mut self, id: &ObjectId, wake: &mut BTreeSet<Wake>) {
+        for parent in self.waiting.remove(id).into_iter().flatten() {
+            let ParentId { kind, namespace, name } = parent;
+            wake.insert(Wake::Owner { kind: kind.into(), namespace, name: (*name).into() });
+        }
+    }
+}
+
+fn owner_uid(live: &Live) -> Option<Box<str>> {
+    live.controller.as_ref().map(|controller| controller.uid.clone())
+}

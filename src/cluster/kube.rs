@@ -1,0 +1,195 @@
+//! The one implementation of [`Cluster`] that holds a client, and how that client is made.
+
+use std::time::Duration;
+
+use http::{Method, Request};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client, Config,
+    api::{DeleteParams, ListParams, Preconditions},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{Apply, Cluster, Failure, Refusal, Sent, Waiting};
+use crate::{
+    kinds::ParentInfo,
+    object::{
+        Identity, MANAGED_BY, MANAGED_BY_LABEL, ObjectId, STATUS_MANAGER,
+        live::{Live, Wire},
+    },
+};
+
+/// Longest wait for one answer. A reconcile has a deadline of its own; this one ends the call.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+/// Pods a page, so that a namespace with thousands of pods does not become one large answer.
+const POD_PAGE: u32 = 250;
+
+/// [`Cluster`] on a client.
+#[derive(Clone)]
+pub struct KubeCluster {
+    client: Client,
+}
+
+/// Makes the client of the operator: no retries inside a call (the queue retries, with a back-off per object), and no
+/// wait for ever.
+///
+/// # Errors
+/// When TLS or credentials of the configuration cannot be used.
+pub fn client(mut config: Config) -> Result<Client, kube::Error> {
+    config.default_retry = false;
+    config.connect_timeout = Some(Duration::from_secs(5));
+    Client::try_from(config)
+}
+
+impl KubeCluster {
+    /// Wraps a client.
+    #[must_use]
+    pub const fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        sent: Sent,
+        method: Method,
+        path: String,
+        body: &Value,
+    ) -> Result<T, Refusal> {
+        let content_type =
+            if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(http::header::CONTENT_TYPE, content_type)
+            .body(serde_json::to_vec(body).map_err(|e| transient(&e))?)
+            .map_err(|e| transient(&e))?;
+        match tokio::time::timeout(CALL_TIMEOUT, self.client.request::<T>(request)).await {
+            Ok(answer) => answer.map_err(|error| refusal(sent, error)),
+            Err(_) => Err(transient(&format!("no answer from the API server within {} s", CALL_TIMEOUT.as_secs()))),
+        }
+    }
+}
+
+impl Cluster for KubeCluster {
+    async fn apply(&self, request: Apply<'_>) -> Result<Live, Refusal> {
+        let Apply { id, body, manager, force, dry_run } = request;
+        let mut path = format!("{}/{}?fieldManager={manager}", id.kind.info().path(Some(&id.namespace)), id.name);
+        if force {
+            path.push_str("&force=true");
+        }
+        if dry_run {
+            path.push_str("&dryRun=All");
+        }
+        let sent = if body["metadata"]["resourceVersion"].is_string() { Sent::Create } else { Sent::Update };
+        let wire: Wire = self.send(sent, Method::PATCH, path, body).await?;
+        Ok(Live::new(id.kind, &wire))
+    }
+
+    async fn get(&self, id: &ObjectId) -> Result<Option<Live>, Refusal> {
+        let path = format!("{}/{}", id.kind.info().path(Some(&id.namespace)), id.name);
+        match self.send::<Wire>(Sent::Update, Method::GET, path, &Value::Null).await {
+            Ok(wire) => Ok(Some(Live::new(id.kind, &wire))),
+            Err(Refusal::Gone) => Ok(None),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    async fn delete(&self, id: &ObjectId, live: &Live) -> Result<(), Refusal> {
+        let path = format!("{}/{}", id.kind.info().path(Some(&id.namespace)), id.name);
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: Some((*live.uid).into()),
+            resource_version: Some(live.resource_version.to_string()),
+        });
+        let mut body = json!(params);
+        body["kind"] = json!("DeleteOptions");
+        body["apiVersion"] = json!("v1");
+        self.send::<serde::de::IgnoredAny>(Sent::Update, Method::DELETE, path, &body).await.map(|_| ())
+    }
+
+    async fn apply_status(&self, kind: &ParentInfo, parent: &Identity, status: &Value) -> Result<u64, Refusal> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Meta {
+            resource_version: String,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            metadata: Meta,
+        }
+        let ParentInfo { group, version, plural, .. } = kind;
+        let Identity { namespace, name, uid, .. } = parent;
+        let path = format!(
+            "/apis/{group}/{version}/namespaces/{namespace}/{plural}/{name}/status?fieldManager={STATUS_MANAGER}&force=true"
+        );
+        // With the uid, the status of a deleted custom resource never reaches a new one of the same name.
+        let body = json!({
+            "apiVersion": format!("{group}/{version}"),
+            "kind": kind.kind,
+            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "status": status,
+        });
+        let answer: Answer = self.send(Sent::Update, Method::PATCH, path, &body).await?;
+        Ok(answer.metadata.resource_version.parse().unwrap_or_default())
+    }
+
+    async fn waiting_containers(&self, namespace: &str) -> Result<Vec<Waiting>, Refusal> {
+        let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
+        let mut params =
+            ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")).limit(POD_PAGE);
+        let mut waiting = Vec::new();
+        loop {
+            let page = match tokio::time::timeout(CALL_TIMEOUT, pods.list(&params)).await {
+                Ok(page) => page.map_err(|error| refusal(Sent::Other, error))?,
+                Err(_) => return Err(transient(&"no answer to a list of pods")),
+            };
+            waiting.extend(page.items.iter().flat_map(waiting_in));
+            match page.metadata.continue_ {
+                Some(token) if !token.is_empty() => params.continue_token = Some(token),
+                _ => return Ok(waiting),
+            }
+        }
+    }
+}
+
+fn waiting_in(pod: &Pod) -> Vec<Waiting> {
+    let app = pod.metadata.labels.as_ref().and_then(|labels| labels.get("app")).cloned().unwrap_or_default();
+    let status = pod.status.as_ref();
+    let containers = status.and_then(|s| s.container_statuses.as_ref());
+    let init = status.and_then(|s| s.init_container_statuses.as_ref());
+    let states = init.into_iter().chain(containers).flatten().filter_map(|c| c.state.as_ref()?.waiting.as_ref());
+    states
+        .map(|waiting| Waiting {
+            app: app.clone(),
+            pod: pod.metadata.name.clone().unwrap_or_default(),
+            reason: waiting.reason.clone().unwrap_or_default(),
+            message: waiting.message.clone().unwrap_or_default(),
+        })
+        .collect()
+}
+
+fn transient(error: &impl ToString) -> Refusal {
+    Refusal::Transient { message: error.to_string(), retry_after: None }
+}
+
+/// Reads the library's error.
+fn refusal(sent: Sent, error: kube::Error) -> Refusal {
+    match error {
+        kube::Error::Api(status) => {
+            let details = status.details.as_ref();
+            let causes = details.map(|d| d.causes.as_slice()).unwrap_or_default();
+            let retry = details.map_or(0, |d| d.retry_after_seconds);
+            Refusal::read(
+                sent,
+                Failure {
+                    code: status.code,
+                    reason: status.reason.clone(),
+                    message: status.message.clone(),
+                    causes: causes.iter().map(|c| (c.reason.clone(), c.field.clone(), c.message.clone())).collect(),
+                    retry_after: (retry > 0).then(|| Duration::from_secs(retry.into())),
+                },
+            )
+        }
+        other => transient(&other),
+    }
+}

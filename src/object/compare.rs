@@ -1,0 +1,191 @@
+//! The fields we send against the fields that are there: what differs, by path. PURE.
+//!
+//! Only what is sent is compared, so what others add stays theirs. Lists with merge keys pair their elements by key,
+//! numbers of the same meaning are equal, and the order of what we send counts where order means something.
+
+use serde_json::{Map, Value};
+
+use super::{path::Path, quantity::Quantity};
+
+/// One field that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// Where.
+    pub path: Path,
+    /// What is there; `None` when the field is absent.
+    pub old: Option<Value>,
+    /// What should be there; `None` when the field is no longer wanted.
+    pub new: Option<Value>,
+}
+
+/// Maps and objects with one owner: a foreign key in them is a difference.
+const ATOMIC_MAPS: &[&str] = &["selector", "nodeSelector", "matchLabels"];
+
+/// Every difference between what is sent and what is there.
+#[must_use]
+pub fn compare(wanted: &Value, live: &Value) -> Vec<FieldChange> {
+    let mut changes = Vec::new();
+    compare_value(&Path::default(), wanted, Some(live), &mut changes);
+    changes
+}
+
+fn compare_value(path: &Path, wanted: &Value, live: Option<&Value>, changes: &mut Vec<FieldChange>) {
+    match (wanted, live) {
+        (Value::Object(wanted), Some(Value::Object(live))) => compare_map(path, wanted, live, changes),
+        (Value::Array(wanted), Some(Value::Array(live))) => compare_list(path, wanted, live, changes),
+        (wanted, Some(live)) if same(path, wanted, live) => {}
+        // An empty object says only that the field is there; the server leaves such objects out.
+        (Value::Object(wanted), None) if wanted.is_empty() => {}
+        (wanted, live) => changes.push(change(path, live, Some(wanted))),
+    }
+}
+
+fn change(path: &Path, old: Option<&Value>, new: Option<&Value>) -> FieldChange {
+    FieldChange { path: path.clone(), old: old.cloned(), new: new.cloned() }
+}
+
+fn compare_map(path: &Path, wanted: &Map<String, Value>, live: &Map<String, Value>, changes: &mut Vec<FieldChange>) {
+    for (key, value) in wanted {
+        compare_value(&path.field(key), value, live.get(key), changes);
+    }
+    let atomic = path.last_fields().0.is_some_and(|field| ATOMIC_MAPS.contains(&field));
+    if atomic {
+        for (key, value) in live.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
+            changes.push(change(&path.field(key), Some(value), None));
+        }
+    }
+}
+
+fn compare_list(path: &Path, wanted: &[Value], live: &[Value], changes: &mut Vec<FieldChange>) {
+    let Some(keys) = wanted.first().and_then(|first| merge_keys(path, first)) else {
+        if wanted.len() == live.len() {
+            for (position, (wanted, live)) in wanted.iter().zip(live).enumerate() {
+                compare_value(&path.position(position), wanted, Some(live), changes);
+            }
+        } else {
+            changes.push(change(path, Some(&live.into()), Some(&wanted.into())));
+        }
+        return;
+    };
+    let mut positions = Vec::with_capacity(wanted.len());
+    for item in wanted {
+        let key = key_of(item, keys);
+        let found = live.iter().position(|candidate| key_of(candidate, keys) == key);
+        compare_value(&path.element(key), item, found.map(|position| &live[position]), changes);
+        positions.extend(found);
+    }
+    // `$(NAME)` reads only what stands before it, and init containers run one after the other.
+    let ordered = matches!(path.last_fields().0, Some("env" | "initContainers"));
+    if ordered && !positions.is_sorted() {
+        changes.push(change(path, Some(&names(live)), Some(&names(wanted))));
+    }
+}
+
+/// The merge keys of a list, as the API types declare them (`x-kubernetes-list-map-keys` and patch merge keys of
+/// Kubernetes 1.36); `None` for lists that have one owner.
+fn merge_keys(path: &Path, first: &Value) -> Option<&'static [&'static str]> {
+    Some(match path.last_fields().0? {
+        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" => &["name"],
+        "ports" if first.get("containerPort").is_some() => &["containerPort", "protocol"],
+        "ports" if first.get("port").is_some() => &["port", "protocol"],
+        "volumeMounts" => &["mountPath"],
+        "volumeDevices" => &["devicePath"],
+        "hostAliases" => &["ip"],
+        "ownerReferences" => &["uid"],
+        "topologySpreadConstraints" => &["topologyKey", "whenUnsatisfiable"],
+        _ => return None,
+    })
+}
+
+fn key_of(item: &Value, keys: &[&str]) -> Map<String, Value> {
+    keys.iter().filter_map(|key| Some(((*key).to_owned(), item.get(key)?.clone()))).collect()
+}
+
+fn names(items: &[Value]) -> Value {
+    items.iter().filter_map(|item| item.get("name").cloned()).collect()
+}
+
+fn same(path: &Path, wanted: &Value, live: &Value) -> bool {
+    if wanted == live {
+        return true;
+    }
+    match (text(wanted), text(live)) {
+        (Some(wanted_text), Some(live_text)) if is_quantity(path) => {
+            match (Quantity::parse(&wanted_text), Quantity::parse(&live_text)) {
+                (Some(wanted), Some(live)) => wanted == live,
+                _ => false,
+            }
+        }
+        // Int-or-string fields: 80 and "80" are one port. Typed fields never differ in type from their live value.
+        (Some(wanted_text), Some(live_text)) => wanted.is_string() != live.is_string() && wanted_text == live_text,
+        _ => false,
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn is_quantity(path: &Path) -> bool {
+    match path.last_fields() {
+        (_, Some("limits" | "requests")) | (Some("averageValue" | "sizeLimit" | "divisor"), _) => true,
+        (Some("value"), Some("target")) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::compare;
+
+    fn check(wanted: &Value, live: &Value, paths: &[&str]) {
+        let found: Vec<_> = compare(wanted, live).iter().map(|change| change.path.to_string()).collect();
+        assert_eq!(found, paths, "{wanted} against {live}");
+    }
+
+    #[test]
+    fn what_others_add_is_no_difference() {
+        check(&json!({"a": {"b": 1}}), &json!({"a": {"b": 1, "c": 2}, "d": 3}), &[]);
+        check(&json!({"env": [{"name": "A", "value": "1"}]}), &json!({"env": [{"name": "X"}, {"name": "A", "value": "1"}]}), &[]);
+    }
+
+    #[test]
+    fn what_is_missing_or_changed_is_named() {
+        let wanted = json!({"containers": [{"name": "x", "image": "a", "env": [{"name": "A", "value": "1"}]}]});
+        let live = json!({"containers": [{"name": "x", "image": "b", "env": [{"name": "A", "value": "2"}]}]});
+        check(&wanted, &live, &[r#".containers[name="x"].env[name="A"].value"#, r#".containers[name="x"].image"#]);
+        check(&wanted, &json!({"containers": []}), &[r#".containers[name="x"]"#]);
+    }
+
+    #[test]
+    fn a_selector_has_one_owner() {
+        check(&json!({"selector": {"app": "x"}}), &json!({"selector": {"app": "x", "extra": "y"}}), &[".selector.extra"]);
+    }
+
+    #[test]
+    fn order_counts_in_env_only_among_our_own() {
+        let wanted = json!({"env": [{"name": "A"}, {"name": "B"}]});
+        check(&wanted, &json!({"env": [{"name": "B"}, {"name": "A"}]}), &[".env"]);
+        check(&wanted, &json!({"env": [{"name": "A"}, {"name": "X"}, {"name": "B"}]}), &[]);
+    }
+
+    #[test]
+    fn numbers_compare_by_meaning() {
+        check(&json!({"limits": {"cpu": "1000m"}}), &json!({"limits": {"cpu": "1"}}), &[]);
+        check(&json!({"limits": {"cpu": 1}}), &json!({"limits": {"cpu": "1"}}), &[]);
+        check(&json!({"targetPort": "80"}), &json!({"targetPort": 80}), &[]);
+        check(&json!({"value": "1"}), &json!({"value": "1000m"}), &[".value"]);
+    }
+
+    #[test]
+    fn lists_with_one_owner_compare_whole() {
+        check(&json!({"args": ["a", "b"]}), &json!({"args": ["a"]}), &[".args"]);
+        check(&json!({"rules": [{"host": "a"}]}), &json!({"rules": [{"host": "a", "http": {}}]}), &[]);
+    }
+}

@@ -1,0 +1,385 @@
+//! The driver: one custom resource through every stage, in the order of the list below. The only place where pure
+//! stages and calls meet; a stage that takes the cluster touches the world, the others do not.
+
+pub mod apply;
+pub mod diff;
+pub mod guard;
+pub mod memory;
+pub mod prune;
+pub mod reason;
+pub mod rewrite;
+pub mod seal;
+pub mod status;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use self::{
+    apply::{Applied, Failed, Notice, Stage},
+    diff::{Plan, View},
+    guard::Violation,
+    memory::{Memories, Parent as ParentMemory},
+    reason::{Reason, Retry},
+    rewrite::Policies,
+    seal::Sealed,
+    status::{Input, References, Verdict, Workload},
+};
+use crate::{
+    cache::Cache,
+    cluster::{Cluster, Refusal},
+    config_maps::ConfigMaps,
+    kinds::{Desired, InvalidSpec, Parent, ParentInfo, Related},
+    object::{ChildKind, Identity, ObjectId, ParentId, live::Live},
+    parent::ParentObject,
+    pods::Pods,
+    telemetry::Metrics,
+};
+
+/// How long a rollout may take before its pods are asked why they wait.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often they are asked after that.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// Replica counts that move during a rollout are written this much later, with whatever else has changed by then.
+const TRAILING: Duration = Duration::from_millis(300);
+
+/// What the driver works with, for all custom resources of all kinds.
+#[derive(Debug)]
+pub struct Context<C> {
+    /// Where calls go.
+    pub cluster: C,
+    /// The inventory.
+    pub cache: Arc<Cache>,
+    /// ConfigMaps that custom resources name.
+    pub config_maps: Arc<ConfigMaps>,
+    /// Why pods wait.
+    pub pods: Pods,
+    /// What is remembered between reconciles.
+    pub memories: Memories,
+    /// Where Events go.
+    pub events: mpsc::Sender<(ParentObject, ParentInfo, Notice)>,
+    /// Counters.
+    pub metrics: Metrics,
+}
+
+/// What the pure stages made of a custom resource.
+#[derive(Debug)]
+pub struct Rendered {
+    /// What its kind wants.
+    pub desired: Desired,
+    /// Its objects, ready to be compared and applied.
+    pub sealed: Vec<Sealed>,
+}
+
+/// Why the pure stages made nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// Its spec.
+    #[error("failed to decode or render {0}")]
+    InvalidSpec(#[from] InvalidSpec),
+    /// A rewritten object.
+    #[error("failed to admit the rewritten objects: {0}")]
+    Violation(#[from] Violation),
+}
+
+/// The pure half of the pipeline: what should exist for a custom resource.
+///
+/// # Errors
+/// When the spec makes no sense or the guard refuses what was made of it.
+pub fn render<P: Parent>(identity: &Identity, spec: &P::Spec, related: &Related) -> Result<Rendered, RenderError> {
+    let desired = P::desired(identity, spec, related)?;
+    let rewritten = rewrite::rewrite(&desired.children, &Policies::default());
+    let admitted = guard::guard(identity, &desired.children, rewritten)?;
+    let sealed = seal::seal(&P::INFO, identity, admitted);
+    Ok(Rendered { desired, sealed })
+}
+
+/// The cache as one custom resource sees it.
+#[derive(Debug)]
+pub struct CacheView<'a> {
+    /// The cache.
+    pub cache: &'a Cache,
+    /// Uid of the custom resource.
+    pub uid: &'a str,
+}
+
+impl View for CacheView<'_> {
+    fn live(&self, id: &ObjectId) -> Option<Arc<Live>> {
+        self.cache.get(id)
+    }
+    fn owned(&self) -> Vec<(ObjectId, Arc<Live>)> {
+        self.cache.owned_by(self.uid)
+    }
+    fn unreadable(&self, id: &ObjectId) -> Option<Arc<str>> {
+        self.cache.unreadable(id.kind)
+    }
+}
+
+/// Brings everything that belongs to a custom resource to what it says, and its status to what is. Returns when to look
+/// again without being woken.
+pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &Context<C>) -> Option<Duration> {
+    let (id, identity) = (object.id(&P::INFO), object.identity());
+    if object.metadata.deletion_timestamp.is_some() {
+        // Garbage collection takes the children. Whatever was made now would be in its way.
+        return None;
+    }
+    let now = Instant::now();
+    let mut memory = context.memories.take(&id, &identity.uid, now);
+    let spec = object.spec::<P>();
+    let related = match spec.as_ref().map(|spec| P::references(spec)) {
+        Ok(references) => match context.config_maps.digests(&id, &references.config_maps) {
+            Some(config_maps) => Some((Related { config_maps }, !references.is_empty())),
+            // Woken when they have been listed.
+            None => return None,
+        },
+        Err(_) => None,
+    };
+    let (related, names_some) = related.unwrap_or_default();
+    let rendered = spec.map_err(RenderError::from).and_then(|spec| render::<P>(&identity, &spec, &related));
+    let mut turn = Turn { object, info: P::INFO, id: &id, identity: &identity, context, memory: &mut memory, now };
+    let again = match rendered {
+        Ok(rendered) => turn.converge(&rendered, names_some).await,
+        Err(error) => turn.refuse(&error).await,
+    };
+    context.memories.put(id, memory);
+    again
+}
+
+/// One reconcile of one custom resource.
+struct Turn<'a, C> {
+    object: &'a ParentObject,
+    info: ParentInfo,
+    id: &'a ParentId,
+    identity: &'a Identity,
+    context: &'a Context<C>,
+    memory: &'a mut ParentMemory,
+    now: Instant,
+}
+
+impl<C: Cluster> Turn<'_, C> {
+    async fn converge(&mut self, rendered: &Rendered, names_some: bool) -> Option<Duration> {
+        let Context { cluster, cache, metrics, .. } = self.context;
+        let view = CacheView { cache, uid: &self.identity.uid };
+        let plan = diff::diff(self.id, &self.identity.uid, &rendered.sealed, &view, &self.memory.apply.accepted);
+        log(self.id, &plan);
+        let stage = Stage { cluster, cache, parent: self.id, identity: self.identity, now: self.now };
+        let mut applied = apply::apply(&stage, &plan, &rendered.sealed, &mut self.memory.apply).await;
+        if applied.terminating {
+            return None;
+        }
+        let pruned = prune::prune(cluster, &plan, &mut applied).await;
+        metrics.record(self.info.kind, &plan, &applied, &pruned);
+        self.tell(&applied.notices);
+
+        let mut failures: Vec<Failed> =
+            applied.outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err()).cloned().collect();
+        failures.extend(pruned.failed.iter().map(|message| Failed {
+            reason: Reason::ApplyFailed,
+            message: message.clone(),
+            foreign: false,
+        }));
+        failures.sort_by_key(|failed| std::cmp::Reverse(failed.reason));
+        let taken_over = taken_over(&applied);
+        let workload = apply::live_of(cache, &applied.outcomes, ChildKind::Deployment);
+        let rolled = applied.rolled(ChildKind::Deployment);
+        if rolled {
+            self.memory.rolled_at = self.now;
+            self.memory.pods = None;
+        }
+        let status = self
+            .status(Report {
+                desired: Some(&rendered.desired),
+                failures: &failures,
+                objects: rendered.sealed.len(),
+                wrote: !plan.is_empty(),
+                taken_over: taken_over.as_deref(),
+                workload,
+                conflict: has_conflict(&applied),
+                rolled,
+                names_some,
+            })
+            .await;
+        let retry = self.memory.apply.next_try(self.now);
+        let prune_again = pruned.failed.is_some().then(|| Duration::from_secs(5));
+        [status, retry, prune_again].into_iter().flatten().min()
+    }
+
+    /// Says what is wrong with the custom resource; what it made before stays.
+    async fn refuse(&mut self, error: &RenderError) -> Option<Duration> {
+        let (reason, message) = match error {
+            RenderError::InvalidSpec(invalid) => (Reason::InvalidSpec, format!("{} is not valid: {invalid}", self.id)),
+            RenderError::Violation(violation) => (Reason::GuardViolation, violation.to_string()),
+        };
+        if self.memory.refused.as_ref() != Some(&message) {
+            let notice = Notice { warning: true, reason: reason.name(), about: None, message: message.clone() };
+            self.tell(&[notice]);
+            self.memory.refused = Some(message.clone());
+        }
+        let owned = self.context.cache.owned_by(&self.identity.uid);
+        let workload = owned.into_iter().find(|(id, _)| id.kind == ChildKind::Deployment).map(|(_, live)| live);
+        let failures = [Failed { reason, message, foreign: false }];
+        self.status(Report {
+            desired: None,
+            failures: &failures,
+            objects: 0,
+            wrote: true,
+            taken_over: None,
+            workload,
+            conflict: false,
+            rolled: false,
+            names_some: false,
+        })
+        .await
+    }
+
+    /// Makes the status and writes it when it differs.
+    async fn status(&mut self, report: Report<'_>) -> Option<Duration> {
+        let Context { cluster, cache, metrics, .. } = self.context;
+        let before = self.memory.status_before(self.object);
+        let unreadable = cache.unreadable(ChildKind::Deployment);
+        let starting = report.workload.as_ref().is_none_or(|live| {
+            live.rollout.as_ref().is_none_or(|r| !r.complete() || r.observed_generation != live.generation)
+        });
+        let ask = if starting && unreadable.is_none() { self.ask_pods().await } else { None };
+        let pods = self.memory.pods.as_ref();
+        let missing = match pods {
+            Some(pods) => pods.missing.clone(),
+            // Nothing is known yet in this process: what was known before it started still stands.
+            None if starting && !report.rolled => previously_missing(&before),
+            None => None,
+        };
+        let now = timestamp();
+        let notes = report.desired.map(|desired| desired.notes.as_slice()).unwrap_or_default();
+        let input = Input {
+            generation: self.identity.generation,
+            before: &before,
+            from_spec: report.desired.map(|desired| &desired.status),
+            notes,
+            failures: report.failures,
+            objects: report.objects,
+            wrote: report.wrote,
+            taken_over: report.taken_over,
+            workload: match (&unreadable, &report.workload) {
+                (Some(why), _) => Workload::Unreadable(why),
+                (None, Some(live)) => Workload::Live { live, rolled: report.rolled },
+                (None, None) => Workload::Absent { conflict: report.conflict },
+            },
+            references: match (&missing, report.names_some) {
+                (Some(missing), _) if starting => References::Missing(missing),
+                (_, true) => References::Some,
+                (_, false) => References::None,
+            },
+            waiting: pods.and_then(|pods| pods.waiting.as_deref()),
+            now: &now,
+        };
+        let due = self.memory.counts_due.filter(|due| *due <= self.now);
+        let new = match status::status(&input) {
+            Verdict::Same => {
+                self.memory.counts_due = None;
+                return ask;
+            }
+            Verdict::Later(_) if due.is_none() => {
+                let due = *self.memory.counts_due.get_or_insert(self.now + TRAILING);
+                let wait = due.saturating_duration_since(self.now);
+                return Some(ask.map_or(wait, |ask| ask.min(wait)));
+            }
+            Verdict::Later(new) | Verdict::Write(new) => new,
+        };
+        self.memory.counts_due = None;
+        match cluster.apply_status(&self.info, self.identity, &new).await {
+            Ok(version) => {
+                metrics.status_write(self.info.kind);
+                self.memory.status_failures = 0;
+                self.memory.wrote_status(version, new);
+                ask
+            }
+            // The custom resource is gone, or going: there is nothing to say any more.
+            Err(Refusal::Gone | Refusal::NamespaceTerminating) => None,
+            Err(refusal) => {
+                tracing::warn!(parent = %self.id, %refusal, "failed to write the status");
+                self.memory.status_failures += 1;
+                let wait = if refusal.needs_somebody() { Retry::Slowly } else { Retry::Soon };
+                let wait = wait.delay(self.memory.status_failures - 1, self.identity.generation.unsigned_abs());
+                [wait, ask].into_iter().flatten().min()
+            }
+        }
+    }
+
+    /// Asks why pods wait once a rollout takes too long; returns when to ask again.
+    async fn ask_pods(&mut self) -> Option<Duration> {
+        let due = match &self.memory.pods {
+            Some(pods) => pods.at + ASK_AGAIN,
+            None => self.memory.rolled_at + PATIENCE,
+        };
+        if due > self.now {
+            return Some(due - self.now);
+        }
+        match self.context.pods.waiting(&self.context.cluster, &self.identity.namespace, due).await {
+            Some(waiting) => {
+                self.memory.pods = Some(memory::PodsSeen::new(&self.identity.name, &waiting, self.now));
+                Some(ASK_AGAIN)
+            }
+            None => Some(ASK_AGAIN / 3),
+        }
+    }
+
+    fn tell(&self, notices: &[Notice]) {
+        for notice in notices {
+            tracing::info!(parent = %self.id, reason = notice.reason, "{}", notice.message);
+            let event = (self.object.clone(), self.info, notice.clone());
+            // Events are for people; when they pile up, reconciling goes on without them.
+            if self.context.events.try_send(event).is_err() {
+                self.context.metrics.event_dropped();
+            }
+        }
+    }
+}
+
+/// What a turn tells the status stage.
+struct Report<'a> {
+    desired: Option<&'a Desired>,
+    failures: &'a [Failed],
+    objects: usize,
+    wrote: bool,
+    taken_over: Option<&'a str>,
+    workload: Option<Arc<Live>>,
+    conflict: bool,
+    rolled: bool,
+    names_some: bool,
+}
+
+fn has_conflict(applied: &Applied) -> bool {
+    applied
+        .outcomes
+        .iter()
+        .any(|o| o.id.kind == ChildKind::Deployment && o.result.as_ref().is_err_and(|failed| failed.foreign))
+}
+
+fn taken_over(applied: &Applied) -> Option<String> {
+    let said: Vec<_> =
+        applied.notices.iter().filter(|n| n.reason == "FieldConflict").map(|n| n.message.as_str()).collect();
+    (!said.is_empty()).then(|| said.join("; "))
+}
+
+fn previously_missing(status: &Value) -> Option<String> {
+    let conditions = status["conditions"].as_array()?;
+    let known = conditions.iter().find(|c| c["type"] == "ReferencesResolved" && c["status"] == "False")?;
+    known["message"].as_str().map(str::to_owned)
+}
+
+fn timestamp() -> String {
+    let now = Timestamp::now();
+    format!("{}", Timestamp::from_second(now.as_second()).unwrap_or(now))
+}
+
+fn log(parent: &ParentId, plan: &Plan) {
+    if !plan.is_empty() && tracing::enabled!(tracing::Level::DEBUG) {
+        tracing::debug!(%parent, plan = plan.show(false), "plan");
+    }
+}
+

@@ -1,0 +1,111 @@
+//! What the driver remembers of a custom resource between two reconciles. All of it may be lost at any time: nothing
+//! here decides what is right, only when to try, what to say and what is already said.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use serde_json::Value;
+
+use super::apply;
+use crate::{cluster::Waiting, object::ParentId, parent::ParentObject};
+
+/// The memory of every custom resource.
+#[derive(Debug, Default)]
+pub struct Memories(Mutex<HashMap<ParentId, Parent>>);
+
+/// The memory of one custom resource.
+#[derive(Debug)]
+pub struct Parent {
+    uid: String,
+    /// What the apply stage remembers.
+    pub apply: apply::Memory,
+    /// When the workload last began to roll out, as far as this process knows.
+    pub rolled_at: Instant,
+    /// What its pods last said.
+    pub pods: Option<PodsSeen>,
+    /// When replica counts are to be written.
+    pub counts_due: Option<Instant>,
+    /// What was last said to be wrong with its spec.
+    pub refused: Option<String>,
+    /// Status writes that failed in a row.
+    pub status_failures: u32,
+    /// The last status this process wrote, until the watch has delivered it.
+    written: Option<(u64, Value)>,
+}
+
+/// Why containers of a custom resource wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodsSeen {
+    /// When they were asked.
+    pub at: Instant,
+    /// What is missing.
+    pub missing: Option<String>,
+    /// Why they wait.
+    pub waiting: Option<String>,
+}
+
+impl Memories {
+    /// Takes the memory of a custom resource out; a new one for a custom resource that was made again.
+    pub fn take(&self, id: &ParentId, uid: &str, now: Instant) -> Parent {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        known.filter(|memory| memory.uid == uid).unwrap_or_else(|| Parent {
+            uid: uid.to_owned(),
+            apply: apply::Memory::default(),
+            rolled_at: now,
+            pods: None,
+            counts_due: None,
+            refused: None,
+            status_failures: 0,
+            written: None,
+        })
+    }
+
+    /// Puts it back.
+    pub fn put(&self, id: ParentId, memory: Parent) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, memory);
+    }
+
+    /// Forgets a custom resource that is gone.
+    pub fn forget(&self, id: &ParentId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+impl Parent {
+    /// The status as it is: what this process wrote last, until the watch has delivered that or something newer.
+    pub fn status_before(&mut self, object: &ParentObject) -> Value {
+        match &self.written {
+            Some((version, status)) if *version > object.version() => status.clone(),
+            _ => {
+                self.written = None;
+                object.status()
+            }
+        }
+    }
+
+    /// Remembers a written status.
+    pub fn wrote_status(&mut self, version: u64, status: Value) {
+        self.written = Some((version, status));
+    }
+}
+
+impl PodsSeen {
+    /// Picks the pods of one workload and says why they wait, in words that stay the same while the reason does.
+    #[must_use]
+    pub fn new(app: &str, waiting: &[Waiting], at: Instant) -> Self {
+        let mut own: Vec<_> = waiting.iter().filter(|waiting| waiting.app == app).collect();
+        own.sort_by(|a, b| (&a.reason, &a.message).cmp(&(&b.reason, &b.message)));
+        let missing = own.iter().find(|w| w.reason == "CreateContainerConfigError").map(|w| w.message.clone());
+        let waiting = own.first().map(|first| match first.reason.as_str() {
+            // The other messages carry pod names and growing waits.
+            "CreateContainerConfigError" | "ImagePullBackOff" | "InvalidImageName" if !first.message.is_empty() => {
+                format!("pods wait: {}: {}", first.reason, first.message)
+            }
+            reason => format!("pods wait: {reason}"),
+        });
+        Self { at, missing, waiting }
+    }
+}

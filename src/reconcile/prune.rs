@@ -1,0 +1,54 @@
+//! Stage: deletes what nobody wants any more. I/O through [`Cluster`] only.
+//!
+//! Only objects whose controller is this very custom resource (by uid, from the cache), in exactly the state that was
+//! looked at, and only after every apply succeeded or met somebody else's object: what is wanted must be there before
+//! what is not goes.
+
+use super::{
+    apply::{Applied, Notice},
+    diff::{Action, Plan},
+};
+use crate::{
+    cluster::{Cluster, Refusal},
+    object::ObjectId,
+};
+
+/// What the stage did.
+#[derive(Debug, Default)]
+pub struct Pruned {
+    /// Objects that are gone.
+    pub deleted: Vec<ObjectId>,
+    /// The first deletion that failed.
+    pub failed: Option<String>,
+    /// Deletions wait for applies that have not succeeded.
+    pub postponed: bool,
+}
+
+/// Carries out the deletions of a plan.
+pub async fn prune<C: Cluster>(cluster: &C, plan: &Plan, applied: &mut Applied) -> Pruned {
+    let mut pruned = Pruned::default();
+    for change in plan.changes.iter().filter(|change| change.action == Action::Delete) {
+        if !applied.complete() {
+            pruned.postponed = true;
+            return pruned;
+        }
+        let Some(live) = &change.live else { continue };
+        match cluster.delete(&change.id, live).await {
+            // Gone, or changed since: its event brings another look.
+            Ok(()) | Err(Refusal::Gone) => pruned.deleted.push(change.id.clone()),
+            Err(refusal) => {
+                let message = format!("failed to delete {}, which is no longer wanted: {refusal}", change.id);
+                if refusal.needs_somebody() {
+                    applied.notices.push(Notice {
+                        warning: true,
+                        reason: "PruneFailed",
+                        about: Some((change.id.clone(), String::new())),
+                        message: message.clone(),
+                    });
+                }
+                pruned.failed.get_or_insert(message);
+            }
+        }
+    }
+    pruned
+}

@@ -1,0 +1,385 @@
+//! Stage: what the custom resource says of itself, from what was applied and what the Deployment says. PURE.
+//!
+//! While a rollout goes on nothing changes but replica counts: the conditions are written when it begins and when it
+//! has ended, well or badly. `lastTransitionTime` moves only with the status of its condition.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{apply::Failed, reason::Reason};
+use crate::object::live::{self, Live};
+
+/// What the stage decides from.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// Generation of the custom resource that was looked at.
+    pub generation: i64,
+    /// The status as it is.
+    pub before: &'a Value,
+    /// The fields that follow from the spec; `None` when it could not be decoded: the old ones stay.
+    pub from_spec: Option<&'a Map<String, Value>>,
+    /// Sentences for the message.
+    pub notes: &'a [String],
+    /// What went wrong, the worst first.
+    pub failures: &'a [Failed],
+    /// How many objects are on the server.
+    pub objects: usize,
+    /// Whether anything was written, so that the message of Reconciled may change.
+    pub wrote: bool,
+    /// What was taken over from others.
+    pub taken_over: Option<&'a str>,
+    /// The workload.
+    pub workload: Workload<'a>,
+    /// Whether the custom resource names ConfigMaps or Secrets, and what is known of them.
+    pub references: References<'a>,
+    /// Why containers wait, for people.
+    pub waiting: Option<&'a str>,
+    /// The time, RFC 3339.
+    pub now: &'a str,
+}
+
+/// The workload of the custom resource.
+#[derive(Debug)]
+pub enum Workload<'a> {
+    /// Deployments cannot be read.
+    Unreadable(&'a str),
+    /// It is not there, because it could not be written.
+    Absent {
+        /// Whether it cannot be there: somebody else's object has its name.
+        conflict: bool,
+    },
+    /// It is there.
+    Live {
+        /// It.
+        live: &'a Live,
+        /// Whether this reconcile changed what it should be.
+        rolled: bool,
+    },
+}
+
+/// What is known of ConfigMaps and Secrets that the custom resource names.
+#[derive(Debug, Clone, Copy)]
+pub enum References<'a> {
+    /// It names none.
+    None,
+    /// It names some.
+    Some,
+    /// Something it names is not there.
+    Missing(&'a str),
+}
+
+/// How far the rollout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rollout<'a> {
+    Unreadable(&'a str),
+    Rolling,
+    /// The right pods run; only their number moves.
+    Scaling,
+    Complete,
+    Failed(&'a live::Condition),
+    Conflict,
+}
+
+/// A condition as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Reason.
+    #[serde(default)]
+    pub reason: String,
+    /// Message.
+    #[serde(default)]
+    pub message: String,
+    /// When the status last changed.
+    #[serde(default)]
+    pub last_transition_time: String,
+    /// Generation it was made from.
+    #[serde(default)]
+    pub observed_generation: i64,
+}
+
+/// What to do with the new status.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It is as it was.
+    Same,
+    /// Only replica counts differ while a rollout goes on: may be written a little later, with what comes next.
+    Later(Value),
+    /// It is to be written.
+    Write(Value),
+}
+
+impl Verdict {
+    /// Whether the status that this verdict is about says that the rollout has not ended.
+    #[must_use]
+    pub fn phase(&self) -> Option<&str> {
+        match self {
+            Self::Same => None,
+            Self::Later(status) | Self::Write(status) => status["phase"].as_str(),
+        }
+    }
+}
+
+const COUNTS: [&str; 3] = ["replicas", "readyReplicas", "availableReplicas"];
+
+/// Makes the status and compares it with the one that is there.
+#[must_use]
+pub fn status(input: &Input<'_>) -> Verdict {
+    let before: BTreeMap<String, Condition> = serde_json::from_value::<Vec<Condition>>(input.before["conditions"].clone())
+        .unwrap_or_default()
+        .into_iter()
+        .map(|condition| (condition.kind.clone(), condition))
+        .collect();
+    let rollout = rollout(input);
+    let conditions = conditions(input, rollout, &before);
+    let mut status = match input.from_spec {
+        Some(fields) => fields.clone(),
+        None => kept(input.before),
+    };
+    status.insert("phase".into(), phase(input, rollout).into());
+    status.insert("observedGeneration".into(), input.generation.into());
+    if let Workload::Live { live, .. } = &input.workload
+        && let Some(rollout) = &live.rollout
+    {
+        for (name, count) in COUNTS.iter().zip([rollout.replicas, rollout.ready, rollout.available]) {
+            status.insert((*name).into(), count.into());
+        }
+    } else {
+        status.extend(COUNTS.iter().map(|name| ((*name).into(), 0.into())));
+    }
+    let message = message(input, rollout);
+    if !message.is_empty() {
+        status.insert("message".into(), message.into());
+    }
+    status.insert("conditions".into(), json!(conditions));
+    verdict(input.before, Value::Object(status), rollout)
+}
+
+fn verdict(before: &Value, status: Value, rollout: Rollout<'_>) -> Verdict {
+    if *before == status {
+        return Verdict::Same;
+    }
+    let without_counts = |status: &Value| {
+        let mut status = status.clone();
+        if let Value::Object(map) = &mut status {
+            map.retain(|key, _| !COUNTS.contains(&key.as_str()));
+        }
+        status
+    };
+    let moving = matches!(rollout, Rollout::Rolling | Rollout::Scaling);
+    if moving && without_counts(before) == without_counts(&status) {
+        Verdict::Later(status)
+    } else {
+        Verdict::Write(status)
+    }
+}
+
+/// The fields of a status that follow from a spec, when the newest spec cannot be decoded.
+fn kept(before: &Value) -> Map<String, Value> {
+    let Value::Object(mut map) = before.clone() else { return Map::new() };
+    map.remove("message");
+    map
+}
+
+fn rollout<'a>(input: &Input<'a>) -> Rollout<'a> {
+    let (live, rolled) = match &input.workload {
+        Workload::Unreadable(why) => return Rollout::Unreadable(why),
+        Workload::Absent { conflict: true } => return Rollout::Conflict,
+        Workload::Absent { conflict: false } => return Rollout::Rolling,
+        Workload::Live { live, rolled } => (live, *rolled),
+    };
+    let Some(rollout) = live.rollout.as_deref() else { return Rollout::Rolling };
+    // The same pods as before, in another number or for a moment not counted, are not a rollout.
+    let ran = !rolled
+        && input.before["phase"] == "Running"
+        && input.before["observedGeneration"].as_i64() == Some(input.generation);
+    if rollout.observed_generation != live.generation {
+        return if ran { Rollout::Scaling } else { Rollout::Rolling };
+    }
+    if let Some(failure) = rollout.replica_failure.as_ref().filter(|failure| &*failure.status == "True") {
+        return Rollout::Failed(failure);
+    }
+    if let Some(progressing) = rollout.progressing.as_ref().filter(|progressing| &*progressing.status == "False") {
+        return Rollout::Failed(progressing);
+    }
+    let available = rollout.available_condition.as_ref().is_some_and(|c| &*c.status == "True");
+    match (rollout.complete() && available, ran && available && rollout.updated == rollout.replicas) {
+        (true, _) => Rollout::Complete,
+        (false, true) => Rollout::Scaling,
+        (false, false) => Rollout::Rolling,
+    }
+}
+
+fn phase(input: &Input<'_>, rollout: Rollout<'_>) -> &'static str {
+    let blocked = input.failures.iter().any(|f| f.reason == Reason::InvalidSpec || f.reason == Reason::GuardViolation);
+    let conflict = input.failures.iter().any(|f| {
+        f.reason == Reason::ResourceConflict
+            && (f.message.starts_with("Deployment ") || f.message.starts_with("Service "))
+    });
+    match rollout {
+        Rollout::Unreadable(_) => "Unknown",
+        _ if blocked || conflict => "Failed",
+        Rollout::Failed(_) | Rollout::Conflict => "Failed",
+        Rollout::Rolling => "Pending",
+        Rollout::Scaling | Rollout::Complete => "Running",
+    }
+}
+
+fn message(input: &Input<'_>, rollout: Rollout<'_>) -> String {
+    let mut sentences: Vec<&str> = Vec::new();
+    sentences.extend(input.failures.first().map(|failed| failed.message.as_str()));
+    if let Rollout::Unreadable(why) = rollout {
+        sentences.push(why);
+    }
+    if let Rollout::Failed(condition) = rollout {
+        sentences.push(&condition.message);
+    }
+    if let References::Missing(what) = input.references {
+        sentences.push(what);
+    } else if rollout != Rollout::Complete {
+        sentences.extend(input.waiting);
+    }
+    sentences.extend(input.notes.iter().map(String::as_str));
+    sentences.dedup();
+    sentences.join("; ")
+}
+
+struct Conditions<'a> {
+    generation: i64,
+    now: &'a str,
+    before: &'a BTreeMap<String, Condition>,
+    made: Vec<Condition>,
+}
+
+impl Conditions<'_> {
+    fn put(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
+        let since = self.before.get(kind).filter(|before| before.status == status);
+        self.made.push(Condition {
+            kind: kind.into(),
+            status: status.into(),
+            reason: reason.into(),
+            message: message.into(),
+            last_transition_time: since.map_or(self.now, |before| &before.last_transition_time).into(),
+            observed_generation: self.generation,
+        });
+    }
+
+    fn keep(&mut self, kind: &str, otherwise: (&str, &str, &str)) {
+        match self.before.get(kind) {
+            Some(before) => {
+                let before = before.clone();
+                self.put(kind, &before.status, &before.reason, &before.message);
+            }
+            None => self.put(kind, otherwise.0, otherwise.1, otherwise.2),
+        }
+    }
+}
+
+const NOT_YET: (&str, &str, &str) = ("False", "RollingOut", "the first pods are not available yet");
+
+fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String, Condition>) -> Vec<Condition> {
+    let mut all =
+        Conditions { generation: input.generation, now: input.now, before, made: Vec::with_capacity(6) };
+    reconciled(input, &mut all);
+    let live = match &input.workload {
+        Workload::Live { live, .. } => live.rollout.as_deref(),
+        _ => None,
+    };
+    let believed = match &input.workload {
+        Workload::Live { live, .. } => live.rollout.as_ref().is_some_and(|r| r.observed_generation == live.generation),
+        _ => false,
+    };
+    let available = live.and_then(|r| r.available_condition.as_ref());
+    match (rollout, available) {
+        (Rollout::Unreadable(why), _) => all.put("Available", "Unknown", "DeploymentUnreadable", why),
+        (Rollout::Conflict, _) => {
+            all.put("Available", "False", "ResourceConflict", "the Deployment of this name is somebody else's");
+        }
+        (Rollout::Scaling, _) => all.keep("Available", NOT_YET),
+        (Rollout::Complete | Rollout::Failed(_), Some(own)) => {
+            all.put("Available", &own.status, &own.reason, &own.message);
+        }
+        (Rollout::Failed(_), None) => all.put("Available", NOT_YET.0, NOT_YET.1, NOT_YET.2),
+        (_, Some(own)) if believed && &*own.status == "True" => {
+            all.put("Available", "True", &own.reason, &own.message);
+        }
+        (_, Some(own)) if believed && &*own.status == "False" && has_run(before) => {
+            all.put("Available", "False", "RollingOut", "fewer pods are available than the Deployment needs");
+        }
+        (_, Some(_)) if !believed => all.keep("Available", NOT_YET),
+        _ => all.put("Available", NOT_YET.0, NOT_YET.1, NOT_YET.2),
+    }
+    match rollout {
+        Rollout::Unreadable(_) | Rollout::Conflict => {}
+        Rollout::Rolling => all.put("Progressing", "True", "RollingOut", "the newest pods are being rolled out"),
+        Rollout::Scaling => all.keep("Progressing", ("True", "RollingOut", "the newest pods are being rolled out")),
+        Rollout::Complete | Rollout::Failed(_) => {
+            if let Some(own) = live.and_then(|r| r.progressing.as_ref()) {
+                all.put("Progressing", &own.status, &own.reason, &own.message);
+            }
+        }
+    }
+    if let Some(own) = live.and_then(|r| r.replica_failure.as_ref()).filter(|own| believed && &*own.status == "True") {
+        all.put("ReplicaFailure", "True", &own.reason, &own.message);
+    }
+    match (input.references, rollout) {
+        (References::None, _) => {}
+        (References::Missing(what), _) => all.put("ReferencesResolved", "False", "ReferenceNotFound", what),
+        (References::Some, Rollout::Complete | Rollout::Scaling) => {
+            all.put("ReferencesResolved", "True", "PodsRunning", "pods run with everything they name");
+        }
+        (References::Some, _) => {
+            all.put("ReferencesResolved", "Unknown", "NotYetKnown", "pods have not started with what they name");
+        }
+    }
+    ready(rollout, &mut all);
+    all.made
+}
+
+/// Whether pods of this custom resource were available before.
+fn has_run(before: &BTreeMap<String, Condition>) -> bool {
+    before.get("Available").is_some_and(|available| available.status == "True" || available.message != NOT_YET.2)
+}
+
+fn reconciled(input: &Input<'_>, all: &mut Conditions<'_>) {
+    if let Some(worst) = input.failures.first() {
+        let messages: Vec<_> = input.failures.iter().map(|failed| failed.message.as_str()).collect();
+        return all.put("Reconciled", "False", worst.reason.name(), &messages.join("; "));
+    }
+    let unchanged = all.before.get("Reconciled").filter(|before| {
+        !input.wrote && before.status == "True" && before.observed_generation == input.generation
+    });
+    let message = match (unchanged, input.taken_over) {
+        (Some(before), _) => before.message.clone(),
+        (None, Some(taken_over)) => format!("{} objects are on the server; {taken_over}", input.objects),
+        (None, None) => format!("{} objects are on the server", input.objects),
+    };
+    all.put("Reconciled", "True", Reason::Applied.name(), &message);
+}
+
+/// Ready sums the others up, with the words of the first that does not hold.
+fn ready(rollout: Rollout<'_>, all: &mut Conditions<'_>) {
+    let first_bad = ["Reconciled", "ReferencesResolved", "ReplicaFailure", "Available", "Progressing"]
+        .iter()
+        .filter_map(|kind| all.made.iter().find(|condition| condition.kind == *kind))
+        .find(|condition| match condition.kind.as_str() {
+            "ReplicaFailure" => condition.status == "True",
+            // While pods start, nothing is known to be wrong with what they name.
+            "ReferencesResolved" => condition.status == "False",
+            _ => condition.status != "True",
+        })
+        .map(|condition| (condition.reason.clone(), condition.message.clone()));
+    match (first_bad, rollout) {
+        (Some((reason, message)), Rollout::Unreadable(_)) => all.put("Ready", "Unknown", &reason, &message),
+        (Some((reason, message)), _) => all.put("Ready", "False", &reason, &message),
+        (None, Rollout::Rolling) => all.put("Ready", "False", "RollingOut", "the newest pods are being rolled out"),
+        (None, _) => all.put("Ready", "True", "Running", "every object is on the server and every pod is available"),
+    }
+}
