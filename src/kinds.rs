@@ -4,6 +4,7 @@
 //! watches, metrics and the generic tests follow from the list.
 
 pub mod gateway;
+pub mod schema;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -25,4 +25,8 @@ pub mod reconcile;
 pub mod activity;
 pub mod controller;
 pub mod scope;
+pub mod server;
 pub mod telemetry;
+
+pub mod args;
+pub mod cli;

@@ -28,7 +28,7 @@ pub struct ParentObject {
 
 impl Resource for ParentObject {
     type DynamicType = ParentInfo;
-    type Scope = kube::core::NamespaceResourceScope;
+    type Scope = kube::core::DynamicResourceScope;
 
     fn kind(info: &ParentInfo) -> Cow<'_, str> {
         info.kind.into()

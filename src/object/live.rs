@@ -231,7 +231,7 @@ impl From<Wire> for Watched {
 
 impl kube::Resource for Watched {
     type DynamicType = KindInfo;
-    type Scope = kube::core::NamespaceResourceScope;
+    type Scope = kube::core::DynamicResourceScope;
 
     fn kind(kind: &KindInfo) -> Cow<'_, str> {
         kind.kind.into()

@@ -1,0 +1,188 @@
+//! `igw diff`: what applying custom resources would change, asked of the server by dry-run, or of files.
+
+use std::{collections::HashMap, sync::Arc};
+
+use kube::{Api, Client, api::ListParams};
+use serde_json::Value;
+
+use super::{Error, connect, manifest, render::Given, render::config_maps_in, render::given};
+use crate::{
+    args::Diff,
+    cluster::{Apply, Cluster as _, kube::KubeCluster},
+    config_maps,
+    kinds::ParentInfo,
+    object::{
+        ChildKind, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, ObjectId,
+        compare::compare,
+        live::{Live, Watched, Wire},
+        object_at,
+    },
+    parent::ParentObject,
+    reconcile::diff::{Accepted, Action, Change, Field, Plan, View, diff as plan},
+};
+
+/// Live objects that were read once.
+#[derive(Debug, Default)]
+struct Snapshot {
+    objects: HashMap<ObjectId, Arc<Live>>,
+    uid: String,
+}
+
+impl View for Snapshot {
+    fn live(&self, id: &ObjectId) -> Option<Arc<Live>> {
+        self.objects.get(id).cloned()
+    }
+    fn owned(&self) -> Vec<(ObjectId, Arc<Live>)> {
+        let ours = |live: &Live| live.controller.as_ref().is_some_and(|controller| *controller.uid == *self.uid);
+        self.objects.iter().filter(|(_, live)| ours(live)).map(|(id, live)| (id.clone(), Arc::clone(live))).collect()
+    }
+    fn unreadable(&self, _: &ObjectId) -> Option<Arc<str>> {
+        None
+    }
+}
+
+/// The report, and whether anything differs.
+pub(super) async fn diff(args: &Diff) -> Result<(String, bool), Error> {
+    let documents = manifest::read(&args.files)?;
+    let mut text = String::new();
+    let mut differs = false;
+    let client = if args.offline { None } else { Some(connect(&args.connection).await?) };
+    let live_files = manifest::read(&args.live)?;
+    let file_maps = config_maps_in(&[documents.as_slice(), live_files.as_slice()].concat(), &args.namespace);
+    for mut document in documents {
+        // First without ConfigMaps, to know whose document it is; then with what the server or the files have.
+        let Some(first) = given(&mut document, &args.namespace, |_, _| None)? else { continue };
+        let mut digests = file_maps.clone();
+        let mut snapshot = Snapshot::default();
+        let stored = match &client {
+            Some(client) => {
+                digests.extend(server_maps(client, &first.identity.namespace).await?);
+                stored(client, &first).await?
+            }
+            None => live_files.iter().find(|live| is_same(live, &document)).cloned(),
+        };
+        if let Some(stored) = &stored {
+            document["metadata"]["uid"] = stored["metadata"]["uid"].clone();
+        }
+        let known = |namespace: &str, name: &str| digests.get(&(namespace.to_owned(), name.to_owned())).cloned();
+        let Some(given) = given(&mut document, &args.namespace, known)? else { continue };
+        snapshot.uid.clone_from(&given.identity.uid);
+        match &client {
+            Some(client) => server_objects(client, &given, &mut snapshot).await?,
+            None => file_objects(&live_files, &mut snapshot),
+        }
+        let id = given.object.id(&given.info);
+        let mut plan = plan(&id, &given.identity.uid, &given.sealed, &snapshot, &Accepted::default());
+        text.push_str(&format!("{id}\n"));
+        if let Some(client) = &client {
+            ask_server(&KubeCluster::new(client.clone()), &given, &mut plan, &mut text).await;
+        }
+        differs |= !plan.is_empty();
+        text.push_str(&plan.show(args.show_values));
+    }
+    Ok((text, differs))
+}
+
+/// Replaces what our own comparison says of each object by what the server says it would do.
+async fn ask_server(cluster: &KubeCluster, given: &Given, plan: &mut Plan, text: &mut String) {
+    for (change, wanted) in plan.changes.iter_mut().zip(&given.sealed) {
+        let mut body = wanted.body.clone();
+        let metadata = object_at(&mut body, &["metadata"]);
+        match (&change.action, &change.live) {
+            (Action::Create, _) => metadata.insert("resourceVersion".into(), "1".into()),
+            (Action::Update(_), Some(live)) => metadata.insert("uid".into(), (*live.uid).into()),
+            _ => continue,
+        };
+        if given.identity.uid.is_empty() {
+            // The custom resource is not there yet; an owner without uid would be refused.
+            metadata.remove("ownerReferences");
+        }
+        let apply = Apply { id: &wanted.id, body: &body, manager: FIELD_MANAGER, force: true, dry_run: true };
+        match cluster.apply(apply).await {
+            Ok(after) => {
+                if let Some(live) = &change.live {
+                    change.fields = exact(change, live, &after);
+                }
+            }
+            Err(refusal) => text.push_str(&format!("! {} would be refused: {refusal}\n", wanted.id)),
+        }
+    }
+}
+
+/// Every field that differs between the object as it is and as it would be.
+fn exact(change: &Change, live: &Live, after: &Live) -> Vec<Field> {
+    let (before, after) = (live.document(), after.document());
+    let changed = compare(&after, &before);
+    let dropped = compare(&before, &after).into_iter().filter(|gone| gone.old.is_none()).map(|mut gone| {
+        std::mem::swap(&mut gone.old, &mut gone.new);
+        gone
+    });
+    let opponent = |path: &str| {
+        let known = change.fields.iter().find(|field| field.change.path.to_string() == path);
+        known.and_then(|field| field.opponent.clone())
+    };
+    changed
+        .into_iter()
+        .chain(dropped)
+        .map(|change| Field { opponent: opponent(&change.path.to_string()), change })
+        .collect()
+}
+
+fn is_same(live: &Value, document: &Value) -> bool {
+    let same = |pointer| live.pointer(pointer) == document.pointer(pointer);
+    ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace"].into_iter().all(same)
+}
+
+async fn stored(client: &Client, given: &Given) -> Result<Option<Value>, Error> {
+    let api: Api<ParentObject> = Api::namespaced_with(client.clone(), &given.identity.namespace, &given.info);
+    let ParentInfo { kind, .. } = given.info;
+    let found = api.get_opt(&given.identity.name).await.map_err(|error| {
+        format!("failed to read {kind} {}: {error}; check --kubeconfig and your rights", given.identity.name)
+    })?;
+    Ok(found.map(|object| serde_json::json!({"metadata": {"uid": object.metadata.uid}})))
+}
+
+async fn server_maps(client: &Client, namespace: &str) -> Result<HashMap<(String, String), String>, Error> {
+    let api: Api<config_maps::Watched> = Api::namespaced(client.clone(), namespace);
+    let list = api.list(&ListParams::default()).await?;
+    let name = |map: &config_maps::Watched| kube::ResourceExt::name_any(map);
+    Ok(list.items.iter().map(|map| ((namespace.to_owned(), name(map)), map.digest())).collect())
+}
+
+async fn server_objects(client: &Client, given: &Given, snapshot: &mut Snapshot) -> Result<(), Error> {
+    let namespace = &given.identity.namespace;
+    for kind in ChildKind::ALL {
+        let api: Api<Watched> = Api::namespaced_with(client.clone(), namespace, &kind.info());
+        let labelled = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
+        let list = api.list(&labelled).await.map_err(|error| format!("failed to list {kind}: {error}; check your rights"))?;
+        for Watched(wire) in &list.items {
+            keep(kind, wire, snapshot);
+        }
+    }
+    // Objects of the wanted names without our label are somebody else's, or have lost it.
+    for wanted in &given.sealed {
+        if !snapshot.objects.contains_key(&wanted.id)
+            && let Some(live) = KubeCluster::new(client.clone()).get(&wanted.id).await?
+        {
+            snapshot.objects.insert(wanted.id.clone(), Arc::new(live));
+        }
+    }
+    Ok(())
+}
+
+fn file_objects(files: &[Value], snapshot: &mut Snapshot) {
+    for file in files {
+        let kind = ChildKind::ALL.into_iter().find(|kind| {
+            file["kind"] == kind.info().kind && file["apiVersion"] == kind.info().api_version()
+        });
+        let wire = serde_json::from_str::<Wire>(&file.to_string());
+        if let (Some(kind), Ok(wire)) = (kind, wire) {
+            keep(kind, &wire, snapshot);
+        }
+    }
+}
+
+fn keep(kind: ChildKind, wire: &Wire, snapshot: &mut Snapshot) {
+    let (namespace, name) = wire.key();
+    snapshot.objects.insert(ObjectId::new(kind, namespace, name), Arc::new(Live::new(kind, wire)));
+}

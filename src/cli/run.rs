@@ -1,0 +1,38 @@
+//! `igw run`: the operator itself.
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Error, connect};
+use crate::{
+    args::Run,
+    controller::{Operator, Options},
+    scope::Scope,
+    server, telemetry,
+};
+
+/// Runs until the process is asked to stop.
+pub(super) async fn run(args: &Run) -> Result<(), Error> {
+    telemetry::logs(&args.log_filter(), args.log_json())
+        .map_err(|error| format!("failed to set up logging: {error}; --log takes a level or a filter such as info,igw=debug"))?;
+    if args.go.metrics_secure {
+        return Err("--metrics-secure is not supported: leave it out, and let a network policy or proxy guard metrics".into());
+    }
+    let scope = Scope::new(&args.watch_namespace_selector)?;
+    let client = connect(&args.connection).await?;
+    let operator = Operator::new(client, Options { scope, workers: args.workers })?;
+    let shared = operator.shared();
+    let mut stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let servers = server::listen(&args.metrics_bind_address, &args.health_probe_bind_address, shared).await?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "started");
+    operator
+        .run(async move {
+            tokio::select! {
+                _ = stop.0.recv() => {}
+                _ = stop.1.recv() => {}
+            }
+            tracing::info!("stopping");
+        })
+        .await;
+    drop(servers);
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! The Gateway kind: what a user may say of a gateway, and what the operator says back. PURE.
+//!
+//! Every comment on a field is the text that `kubectl explain` shows. Field names, types and defaults are API. Blocks
+//! whose presence itself means something (`server.tls`, `auth.oidc`, `ingress.tls`, `hpa.config`, `service.port`) are
+//! optional here and get no default; every other block is always there, in the schema and after decoding alike.
+
+pub mod desired;
+mod env;
+mod exposure;
+pub mod network;
+pub mod scaling;
+pub mod server;
+pub mod status;
+pub mod tools;
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::{
+    api::core::v1::EnvVar, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{CustomResource, CustomResourceExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::{
+    network::{Ingress, Service},
+    scaling::{Hpa, Resources, ServiceAccount},
+    server::{Auth, Server},
+    status::GatewayStatus,
+    tools::{Mcp, Telemetry},
+};
+use super::{Desired, InvalidSpec, Parent, ParentInfo, References, Related, schema};
+use crate::object::Identity;
+
+/// An inference gateway: one API in front of many model providers. The operator runs it as a Deployment with a Service,
+/// and adds an Ingress and an autoscaler when asked to.
+#[expect(clippy::duplicated_attributes, reason = "two printer columns may have one type and one priority")]
+#[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[kube(
+    group = "core.inference-gateway.com",
+    version = "v1alpha1",
+    kind = "Gateway",
+    namespaced,
+    shortname = "igw",
+    category = "inference-gateway",
+    status = "GatewayStatus",
+    derive = "PartialEq",
+    doc = "An inference gateway: one API in front of many model providers.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    printcolumn(name = "Providers", type_ = "string", json_path = ".status.providerSummary"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
+)]
+#[serde(rename_all = "camelCase", default)]
+pub struct GatewaySpec {
+    /// Number of pods. Without effect while `hpa.enabled` is true: the autoscaler decides then.
+    #[schemars(range(min = 1, max = 100))]
+    pub replicas: i32,
+    /// Container image of the gateway. Name a version in production: `latest` changes without notice.
+    pub image: String,
+    /// Environment that the gateway runs in, handed to it as ENVIRONMENT. Outside production it logs more.
+    pub environment: Stage,
+    /// The HTTP server of the gateway.
+    pub server: Server,
+    /// Who may call the gateway.
+    pub auth: Auth,
+    /// Model providers that the gateway can reach, with their settings and keys.
+    pub providers: Vec<Provider>,
+    /// Metrics of the gateway.
+    pub telemetry: Telemetry,
+    /// MCP servers whose tools the gateway offers to models.
+    pub mcp: Mcp,
+    /// CPU and memory of each pod.
+    pub resources: Resources,
+    /// The Service in front of the pods.
+    pub service: Service,
+    /// Access from outside the cluster by an Ingress.
+    pub ingress: Ingress,
+    /// Automatic scaling of the number of pods.
+    pub hpa: Hpa,
+    /// The ServiceAccount that the pods run under.
+    pub service_account: ServiceAccount,
+}
+
+impl Default for GatewaySpec {
+    fn default() -> Self {
+        Self {
+            replicas: 1,
+            image: "ghcr.io/inference-gateway/inference-gateway:latest".into(),
+            environment: Stage::default(),
+            server: Server::default(),
+            auth: Auth::default(),
+            providers: Vec::new(),
+            telemetry: Telemetry::default(),
+            mcp: Mcp::default(),
+            resources: Resources::default(),
+            service: Service::default(),
+            ingress: Ingress::default(),
+            hpa: Hpa::default(),
+            service_account: ServiceAccount::default(),
+        }
+    }
+}
+
+/// A kind of environment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+#[expect(missing_docs, reason = "a comment here would end up in the schema and say what the name says")]
+pub enum Stage {
+    Development,
+    Staging,
+    #[default]
+    Production,
+}
+
+impl Stage {
+    /// As the gateway wants it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        }
+    }
+}
+
+/// A model provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Provider {
+    /// Name of the provider, for example OpenAI. Shown in `status.providerSummary` as it is written here.
+    pub name: String,
+    /// Whether the pods get this provider's variables. A provider that is switched off is not in the summary either.
+    #[serde(default = "enabled")]
+    pub enabled: bool,
+    /// Environment variables of this provider, passed to the gateway unchanged: its URL, its key (best by
+    /// `valueFrom.secretKeyRef`), or any other variable. Same shape as `kubectl explain pod.spec.containers.env`. They
+    /// come after the operator's own variables; of a name given twice the last one counts.
+    #[serde(default)]
+    #[schemars(schema_with = "schema::kubernetes::<Vec<EnvVar>>")]
+    pub env: Vec<EnvVar>,
+}
+
+const fn enabled() -> bool {
+    true
+}
+
+impl GatewaySpec {
+    /// The providers that are in use.
+    pub fn active_providers(&self) -> impl Iterator<Item = &Provider> {
+        self.providers.iter().filter(|provider| provider.enabled)
+    }
+}
+
+impl Parent for Gateway {
+    const INFO: ParentInfo =
+        ParentInfo { group: super::GROUP, version: super::VERSION, kind: "Gateway", plural: "gateways" };
+
+    type Spec = GatewaySpec;
+
+    fn crd() -> CustomResourceDefinition {
+        schema::finish(<Self as CustomResourceExt>::crd())
+    }
+
+    fn references(spec: &GatewaySpec) -> References {
+        let mut config_maps = BTreeSet::new();
+        let mut secrets = BTreeSet::new();
+        let sources = spec.active_providers().flat_map(|p| &p.env).filter_map(|var| var.value_from.as_ref());
+        for source in sources {
+            config_maps.extend(source.config_map_key_ref.as_ref().map(|r| r.name.clone()));
+            secrets.extend(source.secret_key_ref.as_ref().map(|r| r.name.clone()));
+        }
+        secrets.extend(spec.server.certificate().into_iter().flat_map(|(cert, key)| [cert.name, key.name]));
+        secrets
+            .extend(spec.auth.active_oidc().and_then(|oidc| oidc.client_secret_ref.as_ref()).map(|r| r.name.clone()));
+        // A name left out is refused by the schema; in what was stored before it, it names nothing.
+        config_maps.remove("");
+        secrets.remove("");
+        References { config_maps, secrets }
+    }
+
+    fn desired(parent: &Identity, spec: &GatewaySpec, related: &Related) -> Result<Desired, InvalidSpec> {
+        desired::desired(parent, spec, related)
+    }
+}
+
+#[cfg(test)]
+mod tests;

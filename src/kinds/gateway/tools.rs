@@ -1,0 +1,121 @@
+//! `spec.telemetry` and `spec.mcp` of a Gateway. PURE.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::kinds::schema;
+
+/// OpenTelemetry of the gateway. Traces are set up by the standard OTEL_* variables, for example in `providers[].env`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Telemetry {
+    /// Collect telemetry.
+    pub enabled: bool,
+    /// Metrics for Prometheus.
+    pub metrics: Metrics,
+}
+
+/// Metrics for Prometheus.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Metrics {
+    /// Give the container and the Service a port named `metrics`. Needs `telemetry.enabled`.
+    pub enabled: bool,
+    /// Port of `/metrics`. Must differ from `server.port` and `service.port`.
+    #[schemars(range(min = 1024, max = 65535))]
+    pub port: i32,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { enabled: false, port: 9464 }
+    }
+}
+
+impl Telemetry {
+    /// Number of the metrics port, when it is exposed.
+    #[must_use]
+    pub fn metrics_port(&self) -> Option<i32> {
+        (self.enabled && self.metrics.enabled).then_some(self.metrics.port)
+    }
+}
+
+/// The gateway as a client of MCP servers.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Mcp {
+    /// Use the MCP servers below.
+    pub enabled: bool,
+    /// Let callers list the tools of the MCP servers.
+    pub expose: bool,
+    /// MCP servers, in the order in which the gateway gets them.
+    pub servers: Vec<McpServer>,
+    /// How long the gateway waits for MCP servers.
+    pub timeouts: McpTimeouts,
+}
+
+/// One MCP server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct McpServer {
+    /// Name of the server, for people.
+    pub name: String,
+    /// URL of the server, path included.
+    pub url: String,
+    /// How the gateway finds out whether the server is there.
+    #[serde(default)]
+    pub health_check: HealthCheck,
+}
+
+/// Health check of an MCP server.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct HealthCheck {
+    /// Check this server. The gateway has one switch for all: it checks when any server asks for it.
+    pub enabled: bool,
+    /// Path of the check. The gateway checks by the MCP protocol, so another path than the default changes nothing, and
+    /// the status message says so.
+    pub path: String,
+    /// Time between two checks. The gateway has one interval for all: the shortest one counts.
+    #[schemars(schema_with = "schema::duration")]
+    pub interval: String,
+}
+
+impl Default for HealthCheck {
+    fn default() -> Self {
+        Self { enabled: true, path: "/health".into(), interval: "30s".into() }
+    }
+}
+
+/// Time limits of the MCP client.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct McpTimeouts {
+    /// Longest time for a whole exchange.
+    #[schemars(schema_with = "schema::duration")]
+    pub client: String,
+    /// Longest time to connect.
+    #[schemars(schema_with = "schema::duration")]
+    pub dial: String,
+    /// Longest time for the TLS handshake.
+    #[schemars(schema_with = "schema::duration")]
+    pub tls_handshake: String,
+    /// Longest time until the headers of the answer are there.
+    #[schemars(schema_with = "schema::duration")]
+    pub response_header: String,
+    /// Longest time for one MCP request.
+    #[schemars(schema_with = "schema::duration")]
+    pub request: String,
+}
+
+impl Default for McpTimeouts {
+    fn default() -> Self {
+        Self {
+            client: "10s".into(),
+            dial: "5s".into(),
+            tls_handshake: "5s".into(),
+            response_header: "5s".into(),
+            request: "10s".into(),
+        }
+    }
+}
