@@ -8,7 +8,13 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 ///
 /// Without a command it runs the operator, with every flag of `igw run`.
 #[derive(Debug, Parser)]
-#[command(name = "igw", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, max_term_width = 100)]
+#[command(
+    name = "igw",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    max_term_width = 100
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -57,7 +63,13 @@ pub struct Run {
     pub connection: Connection,
     /// Look after custom resources only in namespaces with matching labels, for example team=a,tier in (x,y). All when
     /// empty. Labels that come later count.
-    #[arg(long, value_name = "SELECTOR", env = "WATCH_NAMESPACE_SELECTOR", default_value = "", hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "SELECTOR",
+        env = "WATCH_NAMESPACE_SELECTOR",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub watch_namespace_selector: String,
     /// Address for Prometheus metrics at /metrics; 0 switches it off.
     #[arg(long, value_name = "ADDRESS", default_value = ":9090")]
@@ -259,11 +271,24 @@ mod tests {
     fn args_written_for_the_go_operator_start_this_one() {
         // The args of its install manifest, and every other flag it has.
         let args = [
-            "igw", "--leader-elect", "--health-probe-bind-address=:8081", "--metrics-bind-address=:9090",
-            "--zap-encoder=json", "--zap-log-level=info", "--metrics-secure=false", "--webhook-cert-path=/certs",
-            "--webhook-cert-name=tls.crt", "--webhook-cert-key=tls.key", "--metrics-cert-path=/m",
-            "--metrics-cert-name=tls.crt", "--metrics-cert-key=tls.key", "--enable-http2=false", "--zap-devel=true",
-            "--zap-stacktrace-level=error", "--zap-time-encoding=iso8601", "-leader-elect=true",
+            "igw",
+            "--leader-elect",
+            "--health-probe-bind-address=:8081",
+            "--metrics-bind-address=:9090",
+            "--zap-encoder=json",
+            "--zap-log-level=info",
+            "--metrics-secure=false",
+            "--webhook-cert-path=/certs",
+            "--webhook-cert-name=tls.crt",
+            "--webhook-cert-key=tls.key",
+            "--metrics-cert-path=/m",
+            "--metrics-cert-name=tls.crt",
+            "--metrics-cert-key=tls.key",
+            "--enable-http2=false",
+            "--zap-devel=true",
+            "--zap-stacktrace-level=error",
+            "--zap-time-encoding=iso8601",
+            "-leader-elect=true",
         ];
         // The last one repeats the first with one dash; Go takes the last.
         let cli = parse(&args[..args.len() - 1]).unwrap_or_else(|error| panic!("{error}"));

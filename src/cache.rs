@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::Notify;
+
 use crate::object::{ChildKind, ObjectId, ParentId, live::Live};
 
 /// How long a deletion is remembered, so that the late answer to an apply does not bring an object back.
@@ -19,6 +21,7 @@ const TOMBSTONE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Cache {
     inner: Mutex<Inner>,
+    delivered: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -44,6 +47,8 @@ struct Watch {
     list: u64,
     listed: bool,
     newest: u64,
+    /// The newest version of which everybody concerned has been woken.
+    delivered: u64,
     /// Why the kind cannot be read.
     unreadable: Option<Arc<str>>,
 }
@@ -167,10 +172,24 @@ impl Cache {
         self.lock().watches.get(&kind).is_some_and(|watch| watch.listed)
     }
 
-    /// The newest resource version that the watch of this kind has delivered.
-    #[must_use]
-    pub fn newest(&self, kind: ChildKind) -> u64 {
-        self.lock().watches.get(&kind).map_or(0, |watch| watch.newest)
+    /// Everybody concerned by what the watch of this kind has seen so far has been woken.
+    pub fn delivered(&self, kind: ChildKind) {
+        let mut inner = self.lock();
+        let watch = inner.watches.entry(kind).or_default();
+        watch.delivered = watch.newest;
+        drop(inner);
+        self.delivered.notify_waiters();
+    }
+
+    /// Waits until the watch of this kind has delivered a resource version.
+    pub async fn reached(&self, kind: ChildKind, version: u64) {
+        loop {
+            let delivered = self.delivered.notified();
+            if self.lock().watches.get(&kind).is_some_and(|watch| watch.delivered >= version) {
+                return;
+            }
+            delivered.await;
+        }
     }
 
     /// How many objects of a kind there are.

@@ -210,10 +210,8 @@ mod tests {
     fn a_field_conflict_names_field_and_manager() {
         let message = r#"conflict with "kube-controller-manager" with subresource "scale" using apps/v1"#;
         let answer = failure(409, "Apply failed", &[("FieldManagerConflict", ".spec.replicas", message)]);
-        let wanted = Cause {
-            field: ".spec.replicas".into(),
-            manager: "kube-controller-manager (subresource scale)".into(),
-        };
+        let wanted =
+            Cause { field: ".spec.replicas".into(), manager: "kube-controller-manager (subresource scale)".into() };
         assert_eq!(Refusal::read(Sent::Update, answer), Refusal::FieldConflict(vec![wanted]));
     }
 

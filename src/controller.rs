@@ -23,8 +23,8 @@ use kube::{
         events::{Event, EventType, Recorder, Reporter},
         predicates,
         reflector::{self, ObjectRef, store::Store},
-        watcher,
         utils::Predicate as _,
+        watcher,
     },
 };
 use tokio::sync::{mpsc, watch};
@@ -350,6 +350,7 @@ async fn feed_children(client: Client, kind: ChildKind, shared: Arc<Shared>, wak
             shared.listed.send_replace(());
         }
         wake_all(&shared, &wakers, wake);
+        cache.delivered(kind);
     }
 }
 

@@ -51,12 +51,12 @@ impl Resource for ParentObject {
 }
 
 impl ParentObject {
-    /// Reads a custom resource from a manifest.
+    /// Reads a custom resource from a manifest. Nulls count as absent, as they do for the API server.
     ///
     /// # Errors
     /// When it is not an object with metadata.
     pub fn from_manifest(manifest: &Value) -> Result<Self, serde_json::Error> {
-        serde_json::from_str(&manifest.to_string())
+        serde_json::from_str(&without_nulls(manifest).to_string())
     }
 
     /// Drops what nothing is decided from.
@@ -123,6 +123,17 @@ impl ParentObject {
     #[must_use]
     pub fn reference(&self, info: &ParentInfo) -> ObjectReference {
         self.object_ref(info)
+    }
+}
+
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let kept = map.iter().filter(|(_, value)| !value.is_null());
+            kept.map(|(key, value)| (key.clone(), without_nulls(value))).collect()
+        }
+        Value::Array(items) => items.iter().map(without_nulls).collect(),
+        other => other.clone(),
     }
 }
 

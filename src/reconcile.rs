@@ -382,4 +382,3 @@ fn log(parent: &ParentId, plan: &Plan) {
         tracing::debug!(%parent, plan = plan.show(false), "plan");
     }
 }
-

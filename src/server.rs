@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse, routing::get};
+use axum::{
+    Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
+};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::{args::Bind, controller::Shared};
@@ -14,14 +16,11 @@ use crate::{args::Bind, controller::Shared};
 pub async fn listen(metrics: &Bind, probes: &Bind, shared: Arc<Shared>) -> Result<JoinSet<()>, String> {
     let mut servers = JoinSet::new();
     let metric_routes = Router::new().route("/metrics", get(text)).with_state(Arc::clone(&shared));
-    let probe_routes = Router::new()
-        .route("/healthz", get(|| async { "ok" }))
-        .route("/readyz", get(ready))
-        .with_state(shared);
-    for (flag, bind, routes) in [
-        ("--metrics-bind-address", metrics, metric_routes),
-        ("--health-probe-bind-address", probes, probe_routes),
-    ] {
+    let probe_routes =
+        Router::new().route("/healthz", get(|| async { "ok" })).route("/readyz", get(ready)).with_state(shared);
+    for (flag, bind, routes) in
+        [("--metrics-bind-address", metrics, metric_routes), ("--health-probe-bind-address", probes, probe_routes)]
+    {
         let Some(address) = &bind.0 else { continue };
         let listener = TcpListener::bind(address).await.map_err(|error| {
             format!("failed to listen on {address}: {error}; choose another with {flag}, or 0 to switch it off")

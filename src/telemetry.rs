@@ -1,6 +1,6 @@
 //! Logs and metrics: how the operator says what it does.
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use opentelemetry::{
     KeyValue,
@@ -21,7 +21,8 @@ use crate::reconcile::{
 /// When the filter cannot be read, or logging is set up already.
 pub fn logs(filter: &str, json: bool) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let filter = tracing_subscriber::EnvFilter::try_new(filter)?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     if json { logs.json().flatten_event(true).try_init() } else { logs.try_init() }
 }
 

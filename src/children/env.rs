@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector};
 
-/// An environment under construction.
+/// Variables under construction.
 #[derive(Debug, Clone, Default)]
-pub struct Environment {
+pub struct Variables {
     vars: Vec<EnvVar>,
 }
 
-impl Environment {
+impl Variables {
     /// Adds a variable of the operator. An empty value is the same as none for the programs we run, and is not sent.
     pub fn set(&mut self, name: &str, value: impl ToString) {
         let value = value.to_string();
@@ -72,10 +72,10 @@ fn refers_past(var: &EnvVar, slots: &[Option<EnvVar>], place: usize) -> bool {
 mod tests {
     use k8s_openapi::api::core::v1::EnvVar;
 
-    use super::Environment;
+    use super::Variables;
 
     fn merged(given: &[(&str, &str)]) -> Vec<String> {
-        let mut env = Environment::default();
+        let mut env = Variables::default();
         let vars: Vec<_> = given
             .iter()
             .map(|(name, value)| EnvVar { name: (*name).into(), value: Some((*value).into()), value_from: None })
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn switches_have_both_spellings_and_empty_values_are_left_out() {
-        let mut env = Environment::default();
+        let mut env = Variables::default();
         env.set_switch("AUTH", false);
         env.set("HOST", "");
         let names: Vec<_> = env.into_vars().into_iter().map(|v| v.name).collect();

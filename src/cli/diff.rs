@@ -154,7 +154,8 @@ async fn server_objects(client: &Client, given: &Given, snapshot: &mut Snapshot)
     for kind in ChildKind::ALL {
         let api: Api<Watched> = Api::namespaced_with(client.clone(), namespace, &kind.info());
         let labelled = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
-        let list = api.list(&labelled).await.map_err(|error| format!("failed to list {kind}: {error}; check your rights"))?;
+        let list =
+            api.list(&labelled).await.map_err(|error| format!("failed to list {kind}: {error}; check your rights"))?;
         for Watched(wire) in &list.items {
             keep(kind, wire, snapshot);
         }
@@ -172,9 +173,9 @@ async fn server_objects(client: &Client, given: &Given, snapshot: &mut Snapshot)
 
 fn file_objects(files: &[Value], snapshot: &mut Snapshot) {
     for file in files {
-        let kind = ChildKind::ALL.into_iter().find(|kind| {
-            file["kind"] == kind.info().kind && file["apiVersion"] == kind.info().api_version()
-        });
+        let kind = ChildKind::ALL
+            .into_iter()
+            .find(|kind| file["kind"] == kind.info().kind && file["apiVersion"] == kind.info().api_version());
         let wire = serde_json::from_str::<Wire>(&file.to_string());
         if let (Some(kind), Ok(wire)) = (kind, wire) {
             keep(kind, &wire, snapshot);

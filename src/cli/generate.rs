@@ -53,8 +53,12 @@ pub fn rbac() -> Result<String, Error> {
     groups.sort_unstable();
     groups.dedup();
     for group in groups {
-        let kinds: Vec<_> =
-            ChildKind::ALL.iter().map(|kind| kind.info()).filter(|info| info.group == group).map(|i| i.plural).collect();
+        let kinds: Vec<_> = ChildKind::ALL
+            .iter()
+            .map(|kind| kind.info())
+            .filter(|info| info.group == group)
+            .map(|i| i.plural)
+            .collect();
         // A server-side apply that creates needs both create and patch.
         let verbs = ["get", "list", "watch", "create", "patch", "delete"];
         rules.push(json!({"apiGroups": [group], "resources": kinds, "verbs": verbs}));

@@ -11,7 +11,8 @@ pub(super) fn read(files: &[impl AsRef<Path>]) -> Result<Vec<Value>, Error> {
     let mut documents = Vec::new();
     for file in files.iter().map(AsRef::as_ref) {
         if file.is_dir() {
-            let mut inside: Vec<_> = fs::read_dir(file)?.map(|entry| Ok(entry?.path())).collect::<Result<_, Error>>()?;
+            let mut inside: Vec<_> =
+                fs::read_dir(file)?.map(|entry| Ok(entry?.path())).collect::<Result<_, Error>>()?;
             inside.retain(|path| path.extension().is_some_and(|end| ["yaml", "yml", "json"].iter().any(|e| end == *e)));
             inside.sort();
             documents.extend(read(&inside)?);

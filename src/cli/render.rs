@@ -9,7 +9,7 @@ use crate::{
     args::{Output, Render},
     config_maps,
     kinds::{self, Parent, Related, Visitor},
-    object::{Identity, INTENT_ANNOTATION},
+    object::{INTENT_ANNOTATION, Identity},
     parent::ParentObject,
     reconcile::{self, seal::Sealed},
 };

@@ -12,10 +12,13 @@ use crate::{
 
 /// Runs until the process is asked to stop.
 pub(super) async fn run(args: &Run) -> Result<(), Error> {
-    telemetry::logs(&args.log_filter(), args.log_json())
-        .map_err(|error| format!("failed to set up logging: {error}; --log takes a level or a filter such as info,igw=debug"))?;
+    telemetry::logs(&args.log_filter(), args.log_json()).map_err(|error| {
+        format!("failed to set up logging: {error}; --log takes a level or a filter such as info,igw=debug")
+    })?;
     if args.go.metrics_secure {
-        return Err("--metrics-secure is not supported: leave it out, and let a network policy or proxy guard metrics".into());
+        return Err(
+            "--metrics-secure is not supported: leave it out, and let a network policy or proxy guard metrics".into()
+        );
     }
     let scope = Scope::new(&args.watch_namespace_selector)?;
     let client = connect(&args.connection).await?;

@@ -56,8 +56,7 @@ impl KubeCluster {
         path: String,
         body: &Value,
     ) -> Result<T, Refusal> {
-        let content_type =
-            if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
+        let content_type = if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -135,8 +134,7 @@ impl Cluster for KubeCluster {
 
     async fn waiting_containers(&self, namespace: &str) -> Result<Vec<Waiting>, Refusal> {
         let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
-        let mut params =
-            ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")).limit(POD_PAGE);
+        let mut params = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")).limit(POD_PAGE);
         let mut waiting = Vec::new();
         loop {
             let page = match tokio::time::timeout(CALL_TIMEOUT, pods.list(&params)).await {

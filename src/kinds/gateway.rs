@@ -67,7 +67,7 @@ pub struct GatewaySpec {
     /// Container image of the gateway. Name a version in production: `latest` changes without notice.
     pub image: String,
     /// Environment that the gateway runs in, handed to it as ENVIRONMENT. Outside production it logs more.
-    pub environment: Stage,
+    pub environment: Environment,
     /// The HTTP server of the gateway.
     pub server: Server,
     /// Who may call the gateway.
@@ -95,7 +95,7 @@ impl Default for GatewaySpec {
         Self {
             replicas: 1,
             image: "ghcr.io/inference-gateway/inference-gateway:latest".into(),
-            environment: Stage::default(),
+            environment: Environment::default(),
             server: Server::default(),
             auth: Auth::default(),
             providers: Vec::new(),
@@ -115,14 +115,14 @@ impl Default for GatewaySpec {
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 #[expect(missing_docs, reason = "a comment here would end up in the schema and say what the name says")]
-pub enum Stage {
+pub enum Environment {
     Development,
     Staging,
     #[default]
     Production,
 }
 
-impl Stage {
+impl Environment {
     /// As the gateway wants it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

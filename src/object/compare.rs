@@ -21,11 +21,15 @@ pub struct FieldChange {
 /// Maps and objects with one owner: a foreign key in them is a difference.
 const ATOMIC_MAPS: &[&str] = &["selector", "nodeSelector", "matchLabels"];
 
-/// Every difference between what is sent and what is there.
+/// What says which object it is: both sides were paired by it, and a live object in a list does not carry all of it.
+const IDENTITY: &[&str] = &[".apiVersion", ".kind", ".metadata.name", ".metadata.namespace", ".metadata.uid"];
+
+/// Every difference between what is sent and what is there, for two states of one object.
 #[must_use]
 pub fn compare(wanted: &Value, live: &Value) -> Vec<FieldChange> {
     let mut changes = Vec::new();
     compare_value(&Path::default(), wanted, Some(live), &mut changes);
+    changes.retain(|change| change.old.is_some() || !IDENTITY.contains(&change.path.to_string().as_str()));
     changes
 }
 
@@ -152,7 +156,11 @@ mod tests {
     #[test]
     fn what_others_add_is_no_difference() {
         check(&json!({"a": {"b": 1}}), &json!({"a": {"b": 1, "c": 2}, "d": 3}), &[]);
-        check(&json!({"env": [{"name": "A", "value": "1"}]}), &json!({"env": [{"name": "X"}, {"name": "A", "value": "1"}]}), &[]);
+        check(
+            &json!({"env": [{"name": "A", "value": "1"}]}),
+            &json!({"env": [{"name": "X"}, {"name": "A", "value": "1"}]}),
+            &[],
+        );
     }
 
     #[test]
@@ -165,7 +173,11 @@ mod tests {
 
     #[test]
     fn a_selector_has_one_owner() {
-        check(&json!({"selector": {"app": "x"}}), &json!({"selector": {"app": "x", "extra": "y"}}), &[".selector.extra"]);
+        check(
+            &json!({"selector": {"app": "x"}}),
+            &json!({"selector": {"app": "x", "extra": "y"}}),
+            &[".selector.extra"],
+        );
     }
 
     #[test]

@@ -9,7 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
-use super::{ChildKind, FIELD_MANAGER, HANDOVER_MANAGER, INTENT_ANNOTATION, KindInfo, OWNER_ANNOTATION, STATUS_MANAGER};
+use super::{
+    ChildKind, FIELD_MANAGER, HANDOVER_MANAGER, INTENT_ANNOTATION, KindInfo, OWNER_ANNOTATION, STATUS_MANAGER,
+};
 
 /// A live object of a generated kind.
 #[derive(Debug, Clone)]
@@ -335,7 +337,14 @@ fn foreign_fields(entry: &WireManager) -> Option<ForeignFields> {
     let fields = entry.fields_v1.as_deref()?.get();
     // Status is not ours to compare; the Deployment controller's own annotation is on every Deployment and not worth
     // the memory.
-    let content = ["\"f:spec\"", "\"f:data\"", "\"f:binaryData\"", "\"f:labels\"", "\"f:ownerReferences\"", "inference-gateway.com/"];
+    let content = [
+        "\"f:spec\"",
+        "\"f:data\"",
+        "\"f:binaryData\"",
+        "\"f:labels\"",
+        "\"f:ownerReferences\"",
+        "inference-gateway.com/",
+    ];
     if entry.subresource.as_deref() == Some("status")
         || is_own_manager(&entry.manager)
         || !content.iter().any(|c| fields.contains(c))

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 /// Maps from string to string: their values are data, also when empty.
-const STRING_MAPS: &[&str] = &["labels", "annotations", "data", "binaryData", "matchLabels", "nodeSelector", "selector"];
+const STRING_MAPS: &[&str] =
+    &["labels", "annotations", "data", "binaryData", "matchLabels", "nodeSelector", "selector"];
 
 /// Fields that mean something when they are an empty object.
 const KEPT_EMPTY: &[&str] = &["emptyDir", "podSelector", "namespaceSelector", "labelSelector"];

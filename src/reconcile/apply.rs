@@ -322,7 +322,8 @@ impl<C: Cluster> Stage<'_, C> {
     /// Before `replicas` leaves the document because an autoscaler takes over: a second manager holds the running
     /// number until the autoscaler sets its own. Without this the server would fall back to one replica.
     async fn hand_over_replicas(&self, wanted: &Sealed, live: &Live) -> Result<(), Refusal> {
-        let given_up = wanted.shared_fields.contains(&"/spec/replicas") && wanted.body["spec"].get("replicas").is_none();
+        let given_up =
+            wanted.shared_fields.contains(&"/spec/replicas") && wanted.body["spec"].get("replicas").is_none();
         let Some(rollout) = live.rollout.as_ref().filter(|_| given_up && live.owns_replicas) else {
             return Ok(());
         };
@@ -376,8 +377,8 @@ fn field_changes(wanted: &Sealed, live: &Live) -> Vec<Field> {
 fn is_settled(cause: &cluster::Cause, wanted: &Sealed) -> bool {
     let manager = cause.manager.split(' ').next().unwrap_or_default();
     let shared = wanted.shared_fields.iter().any(|pointer| pointer.replace('/', ".") == cause.field);
-    let own_metadata =
-        cause.field.starts_with(".metadata.") && (cause.field.contains("inference-gateway.com/") || cause.field.contains("managed-by"));
+    let own_metadata = cause.field.starts_with(".metadata.")
+        && (cause.field.contains("inference-gateway.com/") || cause.field.contains("managed-by"));
     is_own_manager(manager) || shared || own_metadata
 }
 

@@ -184,9 +184,8 @@ fn change(
 
 /// Who holds a field, as far as the managed fields tell. A field that somebody removed is held by nobody.
 fn opponent(change: &FieldChange, live: &Live) -> Option<Box<str>> {
-    let holds = |fields: &str| {
-        serde_json::from_str::<Value>(fields).is_ok_and(|fields| change.path.is_held_by(&fields))
-    };
+    let holds =
+        |fields: &str| serde_json::from_str::<Value>(fields).is_ok_and(|fields| change.path.is_held_by(&fields));
     live.foreign.iter().find(|foreign| holds(&foreign.fields)).map(|foreign| foreign.manager.clone())
 }
 
@@ -238,9 +237,7 @@ impl Field {
 /// A value below `env` without the literal values of variables.
 fn masked(value: &Value, is_value: bool) -> Value {
     match value {
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| (key.clone(), masked(value, key == "value"))).collect()
-        }
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), masked(value, key == "value"))).collect(),
         Value::Array(items) => items.iter().map(|item| masked(item, is_value)).collect(),
         Value::String(_) if is_value => "***".into(),
         other => other.clone(),

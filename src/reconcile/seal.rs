@@ -6,7 +6,7 @@ use super::guard::AdmittedSet;
 use crate::{
     kinds::ParentInfo,
     object::{
-        Identity, INTENT_ANNOTATION, MANAGED_BY, MANAGED_BY_LABEL, OWNER_ANNOTATION, ObjectId, digest, normal,
+        INTENT_ANNOTATION, Identity, MANAGED_BY, MANAGED_BY_LABEL, OWNER_ANNOTATION, ObjectId, digest, normal,
         object_at,
     },
 };

@@ -132,11 +132,12 @@ const COUNTS: [&str; 3] = ["replicas", "readyReplicas", "availableReplicas"];
 /// Makes the status and compares it with the one that is there.
 #[must_use]
 pub fn status(input: &Input<'_>) -> Verdict {
-    let before: BTreeMap<String, Condition> = serde_json::from_value::<Vec<Condition>>(input.before["conditions"].clone())
-        .unwrap_or_default()
-        .into_iter()
-        .map(|condition| (condition.kind.clone(), condition))
-        .collect();
+    let before: BTreeMap<String, Condition> =
+        serde_json::from_value::<Vec<Condition>>(input.before["conditions"].clone())
+            .unwrap_or_default()
+            .into_iter()
+            .map(|condition| (condition.kind.clone(), condition))
+            .collect();
     let rollout = rollout(input);
     let conditions = conditions(input, rollout, &before);
     let mut status = match input.from_spec {
@@ -285,8 +286,7 @@ impl Conditions<'_> {
 const NOT_YET: (&str, &str, &str) = ("False", "RollingOut", "the first pods are not available yet");
 
 fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String, Condition>) -> Vec<Condition> {
-    let mut all =
-        Conditions { generation: input.generation, now: input.now, before, made: Vec::with_capacity(6) };
+    let mut all = Conditions { generation: input.generation, now: input.now, before, made: Vec::with_capacity(6) };
     reconciled(input, &mut all);
     let live = match &input.workload {
         Workload::Live { live, .. } => live.rollout.as_deref(),
@@ -353,9 +353,10 @@ fn reconciled(input: &Input<'_>, all: &mut Conditions<'_>) {
         let messages: Vec<_> = input.failures.iter().map(|failed| failed.message.as_str()).collect();
         return all.put("Reconciled", "False", worst.reason.name(), &messages.join("; "));
     }
-    let unchanged = all.before.get("Reconciled").filter(|before| {
-        !input.wrote && before.status == "True" && before.observed_generation == input.generation
-    });
+    let unchanged = all
+        .before
+        .get("Reconciled")
+        .filter(|before| !input.wrote && before.status == "True" && before.observed_generation == input.generation);
     let message = match (unchanged, input.taken_over) {
         (Some(before), _) => before.message.clone(),
         (None, Some(taken_over)) => format!("{} objects are on the server; {taken_over}", input.objects),

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::EnvVar;
 
 use super::{GatewaySpec, server::Server, tools::Mcp};
 use crate::{
-    children::{duration, env::Environment},
+    children::{duration, env::Variables},
     kinds::InvalidSpec,
 };
 
@@ -15,7 +15,7 @@ pub(super) const TLS_FILES: (&str, &str) = ("tls.crt", "tls.key");
 
 /// The whole environment, the variables of the providers last.
 pub(super) fn environment(spec: &GatewaySpec) -> Result<Vec<EnvVar>, InvalidSpec> {
-    let mut env = Environment::default();
+    let mut env = Variables::default();
     env.set("ENVIRONMENT", spec.environment.as_str());
     env.set_switch("TELEMETRY", spec.telemetry.enabled);
     if spec.telemetry.enabled {
@@ -40,7 +40,7 @@ pub(super) fn environment(spec: &GatewaySpec) -> Result<Vec<EnvVar>, InvalidSpec
     Ok(env.into_vars())
 }
 
-fn server(env: &mut Environment, server: &Server) -> Result<(), InvalidSpec> {
+fn server(env: &mut Variables, server: &Server) -> Result<(), InvalidSpec> {
     env.set("SERVER_HOST", &server.host);
     env.set("SERVER_PORT", server.port);
     let timeouts = &server.timeouts;
@@ -59,7 +59,7 @@ fn server(env: &mut Environment, server: &Server) -> Result<(), InvalidSpec> {
     Ok(())
 }
 
-fn mcp(env: &mut Environment, mcp: &Mcp) -> Result<(), InvalidSpec> {
+fn mcp(env: &mut Variables, mcp: &Mcp) -> Result<(), InvalidSpec> {
     env.set_switch("MCP", true);
     env.set("MCP_EXPOSE", mcp.expose);
     let mut urls: Vec<&str> = Vec::new();

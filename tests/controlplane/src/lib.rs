@@ -34,6 +34,7 @@ mod instance;
 mod plan;
 mod ports;
 mod simulated;
+mod supervised;
 mod supervisor;
 mod toolchain;
 
@@ -41,6 +42,8 @@ pub use audit::{Audit, AuditEntry, AuditObject, AuditResponse, AuditUser};
 pub use credentials::User;
 pub use handle::Supervisor;
 pub use instance::{ControlPlane, Options};
+pub use ports::free_port;
+pub use supervised::Supervised;
 pub use toolchain::Binaries;
 
 /// Label of a pod template: the container state in which its pods get stuck, one of `CreateContainerConfigError`,

@@ -4,7 +4,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod demo;
+mod gateway;
+mod igw;
+mod install;
+mod kubectl;
+mod operator;
+mod output;
 mod up;
+mod usage;
 
 /// Starts a real Kubernetes control plane with simulated nodes on this machine.
 ///
@@ -19,6 +27,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Show the operator at work: two Gateways become running gateways
+    ///
+    /// Builds the operator, starts a control plane and the operator, applies the examples, waits until they run, shows what was made
+    /// and what to try. Stays until Ctrl-C.
+    Demo(demo::Arguments),
     /// Start a control plane and keep it until Ctrl-C
     Up(up::Arguments),
     /// Watch over the parts of a control plane (started by the other commands)
@@ -28,6 +41,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Up(arguments) => up::run(&arguments),
         Command::Supervise => {
             controlplane::supervise_if_asked();

@@ -11,6 +11,14 @@ use anyhow::{Result, bail};
 /// again when it is restarted, and far from the well-known ones.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
+/// A free port on 127.0.0.1, for a program that has to be told its port.
+///
+/// Whoever uses it should do so soon: until then somebody else may.
+pub fn free_port() -> Result<u16> {
+    let [port] = free()?;
+    Ok(port)
+}
+
 /// As many free ports as asked for, all different.
 pub(crate) fn free<const N: usize>() -> Result<[u16; N]> {
     // Held until all are found, so that none is found twice.

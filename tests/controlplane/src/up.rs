@@ -1,7 +1,9 @@
 //! `controlplane up`: a control plane to try things on.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use controlplane::{ControlPlane, Options, Supervisor, User};
+
+use crate::output::{interrupted, say, shell_lines};
 
 /// The options of `up`.
 #[derive(clap::Args)]
@@ -21,7 +23,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
     let plane = tokio::select! {
         plane = ControlPlane::start_with(Supervisor::own_binary()?, options) => plane?,
         // Dropping the half-started one stops its parts.
-        _ = tokio::signal::ctrl_c() => return Ok(()),
+        ended = interrupted() => return ended,
     };
     say(&format!(
         "Control plane ready in {:.1} s: {} with {} simulated nodes.\n",
@@ -29,35 +31,17 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         plane.url(),
         arguments.nodes
     ));
-    say(&shell_lines(&plane)?);
+    say(&shell_lines(
+        &plane.kubeconfig(User::Admin),
+        plane.kubectl(),
+    )?);
     say(
         "  kubectl get nodes\n\nLogs and data are in that folder too. Ctrl-C stops everything and removes it.",
     );
     tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
+        ended = interrupted() => ended?,
         error = plane.failure() => return Err(error),
     }
     say("\nStopping.");
     plane.stop().await
-}
-
-/// The two lines that make a shell's kubectl talk to the control plane.
-fn shell_lines(plane: &ControlPlane) -> Result<String> {
-    let programs = plane
-        .kubectl()
-        .parent()
-        .context("kubectl is in no folder")?;
-    Ok(format!(
-        "  export KUBECONFIG={}\n  export PATH={}:$PATH\n",
-        plane.kubeconfig(User::Admin).display(),
-        programs.display()
-    ))
-}
-
-#[expect(
-    clippy::print_stdout,
-    reason = "what a command prints for people goes to stdout"
-)]
-fn say(text: &str) {
-    println!("{text}");
 }

@@ -1,0 +1,5 @@
+//! The integration binary: one module a subject. What the API server decides is asked of a real one.
+
+mod golden;
+mod lifecycle;
+mod world;

@@ -1,0 +1,353 @@
+//! What the tests share: one control plane a process, and for each test a namespace with an operator of its own that
+//! looks after that namespace only, with the rights of the generated role and no others.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use controlplane::{Audit, AuditEntry, ControlPlane, Supervisor, User};
+use igw::{
+    cluster,
+    controller::{Operator, Options, Shared},
+    object::{ChildKind, MANAGED_BY, MANAGED_BY_LABEL},
+    scope::Scope,
+};
+use k8s_openapi::{
+    api::rbac::v1::{ClusterRole, ClusterRoleBinding},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+    runtime::wait::{Condition, await_condition, conditions},
+};
+use serde_json::{Value, json};
+use tokio::{
+    sync::{OnceCell, oneshot},
+    task::JoinHandle,
+};
+
+/// Longest wait for anything: a test that gets there has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Becomes the supervisor of the control plane when this binary was started to be one.
+#[test]
+fn supervise() {
+    controlplane::supervise_if_asked();
+}
+
+/// A namespace, and the operator that looks after it.
+pub(crate) struct World {
+    pub(crate) plane: &'static ControlPlane,
+    /// Administrator.
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+    running: Option<Running>,
+}
+
+struct Running {
+    shared: Arc<Shared>,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<()>,
+}
+
+/// The control plane, with definitions and role installed.
+pub(crate) async fn plane() -> &'static ControlPlane {
+    static INSTALLED: OnceCell<()> = OnceCell::const_new();
+    let supervisor = Supervisor::libtest("world::supervise").expect("the test binary has a path");
+    let plane = ControlPlane::shared(supervisor).await.expect("the control plane starts");
+    let install = || async {
+        let client = plane.client(User::Admin).await.expect("client");
+        install(&client).await;
+    };
+    INSTALLED.get_or_init(install).await;
+    plane
+}
+
+async fn install(client: &Client) {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    let crds: Vec<CustomResourceDefinition> =
+        serde_saphyr::from_multiple(&igw::cli::crds().expect("definitions")).expect("YAML");
+    for crd in crds {
+        let name = crd.name_any();
+        definitions.create(&PostParams::default(), &crd).await.expect("a valid definition");
+        await_condition(definitions.clone(), &name, conditions::is_crd_established()).await.expect("established");
+    }
+    let role: ClusterRole = serde_saphyr::from_str(&igw::cli::rbac().expect("role")).expect("YAML");
+    let binding: ClusterRoleBinding = serde_json::from_value(json!({
+        "metadata": {"name": "operator"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role.name_any()},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": User::Operator.name()}],
+    }))
+    .expect("binding");
+    Api::all(client.clone()).create(&PostParams::default(), &role).await.expect("a valid role");
+    Api::all(client.clone()).create(&PostParams::default(), &binding).await.expect("a valid binding");
+}
+
+impl World {
+    /// A new namespace with a running operator.
+    pub(crate) async fn new(name: &str) -> Self {
+        let mut world = Self::without_operator(name).await;
+        world.start().await;
+        world
+    }
+
+    /// A new namespace.
+    pub(crate) async fn without_operator(name: &str) -> Self {
+        let plane = plane().await;
+        let namespace = plane.create_namespace(name).await.expect("a namespace");
+        Self { plane, client: plane.client(User::Admin).await.expect("client"), namespace, running: None }
+    }
+
+    /// Starts the operator for this namespace, and waits until it has nothing to do.
+    pub(crate) async fn start(&mut self) {
+        let selector = format!("kubernetes.io/metadata.name={}", self.namespace);
+        self.start_with(&selector).await;
+    }
+
+    /// Starts the operator for the namespaces that a selector matches.
+    pub(crate) async fn start_with(&mut self, selector: &str) {
+        let config = self.plane.config(User::Operator).await.expect("config");
+        let client = cluster::kube::client(config).expect("client");
+        let scope = Scope::new(selector).expect("selector");
+        let operator = Operator::new(client, Options { scope, ..Options::default() }).expect("operator");
+        let shared = operator.shared();
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(operator.run(async move { drop(stopped.await) }));
+        self.running = Some(Running { shared, stop, ended });
+        self.settled().await;
+    }
+
+    /// Stops the operator as a signal does.
+    pub(crate) async fn stop(&mut self) {
+        let Running { stop, ended, .. } = self.running.take().expect("a running operator");
+        drop(stop);
+        within("the operator to end", ended).await.expect("no panic");
+    }
+
+    pub(crate) fn operator(&self) -> &Shared {
+        &self.running.as_ref().expect("a running operator").shared
+    }
+
+    /// Waits until the operator has nothing to do.
+    pub(crate) async fn settled(&self) {
+        within("the operator to settle", self.operator().settled()).await;
+    }
+
+    /// Waits until the operator has seen a state of a child and has nothing to do.
+    pub(crate) async fn seen(&self, object: &DynamicObject) {
+        let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
+        let kind = ChildKind::ALL.into_iter().find(|k| k.info().kind == kind).expect("a child kind");
+        self.seen_version(kind, version(object)).await;
+    }
+
+    pub(crate) async fn seen_version(&self, kind: ChildKind, version: u64) {
+        let cache = &self.operator().context.cache;
+        within(&format!("{kind} version {version} to be seen"), cache.reached(kind, version)).await;
+        self.settled().await;
+    }
+
+    /// Objects of a kind in the namespace.
+    pub(crate) fn api(&self, kind: ChildKind) -> Api<DynamicObject> {
+        let info = kind.info();
+        let gvk = GroupVersionKind::gvk(info.group, info.version, info.kind);
+        Api::namespaced_with(
+            self.client.clone(),
+            &self.namespace,
+            &ApiResource::from_gvk_with_plural(&gvk, info.plural),
+        )
+    }
+
+    /// Gateways in the namespace.
+    pub(crate) fn gateways(&self) -> Api<DynamicObject> {
+        let gvk = GroupVersionKind::gvk("core.inference-gateway.com", "v1alpha1", "Gateway");
+        Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::from_gvk_with_plural(&gvk, "gateways"))
+    }
+
+    /// Applies a Gateway as a user does.
+    pub(crate) async fn apply_gateway(&self, name: &str, spec: Value) -> DynamicObject {
+        let document = json!({
+            "apiVersion": "core.inference-gateway.com/v1alpha1",
+            "kind": "Gateway",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": spec,
+        });
+        let params = PatchParams::apply("user").force();
+        self.gateways().patch(name, &params, &Patch::Apply(&document)).await.expect("a valid Gateway")
+    }
+
+    /// Waits until a Gateway says what `holds` wants of it, at its newest generation.
+    pub(crate) async fn gateway(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool + Send) -> DynamicObject {
+        let current = |object: Option<&DynamicObject>| {
+            object.is_some_and(|object| {
+                let status = &object.data["status"];
+                status["observedGeneration"].as_i64() == object.metadata.generation && holds(status)
+            })
+        };
+        self.wait(self.gateways(), name, what, current).await.expect("it exists")
+    }
+
+    /// Waits until a Gateway runs, and the operator has nothing to do.
+    pub(crate) async fn running(&self, name: &str) -> DynamicObject {
+        let object = self.gateway(name, "phase Running", |status| status["phase"] == "Running").await;
+        self.settled().await;
+        object
+    }
+
+    /// Applies a Gateway and waits until it runs.
+    pub(crate) async fn run_gateway(&self, name: &str, spec: Value) -> DynamicObject {
+        self.apply_gateway(name, spec).await;
+        self.running(name).await
+    }
+
+    /// Waits until an object is as it should be; shows its last state when that does not come.
+    pub(crate) async fn wait(
+        &self,
+        api: Api<DynamicObject>,
+        name: &str,
+        what: &str,
+        condition: impl Condition<DynamicObject>,
+    ) -> Option<DynamicObject> {
+        match tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, condition)).await {
+            Ok(done) => done.expect("a watch"),
+            Err(_) => panic!("{name} did not get to: {what}; it is {:#?}", api.get_opt(name).await),
+        }
+    }
+
+    pub(crate) async fn get(&self, kind: ChildKind, name: &str) -> DynamicObject {
+        self.api(kind).get(name).await.unwrap_or_else(|error| panic!("{kind} {name}: {error}"))
+    }
+
+    pub(crate) async fn find(&self, kind: ChildKind, name: &str) -> Option<DynamicObject> {
+        self.api(kind).get_opt(name).await.expect("a read")
+    }
+
+    pub(crate) async fn create(&self, kind: ChildKind, document: Value) -> DynamicObject {
+        let object: DynamicObject = serde_json::from_value(document).expect("an object");
+        self.api(kind).create(&PostParams::default(), &object).await.expect("a valid object")
+    }
+
+    /// Changes a child as somebody else: a JSON merge patch by kubectl edit.
+    pub(crate) async fn edit(&self, kind: ChildKind, name: &str, patch: Value) -> DynamicObject {
+        let params = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
+        self.api(kind).patch(name, &params, &Patch::Merge(patch)).await.expect("a valid edit")
+    }
+
+    /// Everything in the namespace that carries the operator's label, as `Kind/name`, in the order of applying.
+    pub(crate) async fn children(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let labelled = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
+        for kind in ChildKind::ALL {
+            let list = self.api(kind).list(&labelled).await.expect("a list");
+            all.extend(list.items.iter().map(|object| format!("{kind}/{}", object.name_any())));
+        }
+        all
+    }
+
+    /// Deletes an object and waits until it is gone.
+    pub(crate) async fn delete(&self, api: Api<DynamicObject>, name: &str, params: &DeleteParams) {
+        let object = api.get(name).await.expect("it exists");
+        api.delete(name, params).await.expect("a delete");
+        let uid = object.uid().expect("a uid");
+        let gone = conditions::is_deleted(&uid);
+        within(&format!("{name} to be gone"), await_condition(api, name, gone)).await.expect("a watch");
+    }
+
+    /// A view of the audit log from now on.
+    pub(crate) async fn calls(&self) -> Calls {
+        let mut audit = self.plane.audit();
+        audit.read_settled(&self.client).await.expect("an audit log");
+        Calls { audit, client: self.client.clone(), namespace: self.namespace.clone() }
+    }
+
+    /// Events about objects of the namespace, as `Reason: note`.
+    pub(crate) async fn events(&self) -> Vec<String> {
+        let events: Api<k8s_openapi::api::events::v1::Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let list = events.list(&ListParams::default()).await.expect("a list").items;
+        let ours = list.into_iter().filter(|event| event.reporting_controller.as_deref() == Some(MANAGED_BY));
+        ours.map(|event| format!("{}: {}", event.reason.unwrap_or_default(), event.note.unwrap_or_default())).collect()
+    }
+
+    /// Waits for an Event that contains these words: Events are sent beside the work, not before its end.
+    pub(crate) async fn event(&self, words: &[&str]) -> String {
+        let found = async {
+            loop {
+                let events = self.events().await;
+                if let Some(event) = events.into_iter().find(|event| words.iter().all(|word| event.contains(word))) {
+                    return event;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        within(&format!("an Event with {words:?}"), found).await
+    }
+
+    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
+        let kubeconfig = self.plane.kubeconfig(User::Admin);
+        let output = self.plane.binaries().kubectl(Path::new(&kubeconfig)).args(args).output().expect("kubectl");
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "kubectl {args:?}: {text}");
+        text
+    }
+}
+
+/// The operator's calls.
+pub(crate) struct Calls {
+    audit: Audit,
+    client: Client,
+    namespace: String,
+}
+
+impl Calls {
+    /// The operator's calls since the last look that are about this test's namespace, as `verb resource/name code`;
+    /// Events, which are for people, left out.
+    pub(crate) async fn read(&mut self) -> Vec<String> {
+        let entries = self.audit.read_settled(&self.client).await.expect("an audit log");
+        let ours = |entry: &&AuditEntry| {
+            entry.user.username == User::Operator.name()
+                && entry.object_ref.as_ref().is_some_and(|object| object.namespace == self.namespace)
+                && !entry.resource().starts_with("events")
+        };
+        let show = |entry: &AuditEntry| {
+            let name = entry.object_ref.as_ref().map(|object| object.name.clone()).unwrap_or_default();
+            format!("{} {}/{name} {}", entry.verb, entry.resource(), entry.code())
+        };
+        entries.iter().filter(ours).map(show).collect()
+    }
+}
+
+/// Fails instead of waiting for ever.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(done) => done,
+        Err(_) => panic!("waited in vain for {what}"),
+    }
+}
+
+/// The resource version as a number.
+pub(crate) fn version(object: &DynamicObject) -> u64 {
+    object.resource_version().and_then(|version| version.parse().ok()).expect("a resource version")
+}
+
+/// A condition of a status.
+pub(crate) fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+/// Checks type, status and reason of a condition, and that its message contains words.
+#[track_caller]
+pub(crate) fn assert_condition(status: &Value, kind: &str, wanted: (&str, &str), words: &[&str]) {
+    let Some(found) = condition(status, kind) else { panic!("no condition {kind} in {status:#}") };
+    let is = (found["status"].as_str().unwrap_or_default(), found["reason"].as_str().unwrap_or_default());
+    assert_eq!(is, wanted, "{kind} in {status:#}");
+    let message = found["message"].as_str().unwrap_or_default();
+    for word in words {
+        assert!(message.contains(word), "{kind} says {message:?}, not {word:?}");
+    }
+}
+
+/// A Gateway spec with every child switched on.
+pub(crate) fn everything() -> Value {
+    json!({
+        "ingress": {"enabled": true, "host": "gateway.example.com"},
+        "hpa": {"enabled": true, "config": {"minReplicas": 1, "maxReplicas": 3}},
+    })
+}
