@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use self::{
-    apply::{Applied, Failed, Notice, Stage},
+    apply::{Applied, Done, Failed, Notice, Stage},
     diff::{Plan, View},
     guard::Violation,
     memory::{Memories, Parent as ParentMemory},
@@ -172,6 +172,7 @@ impl<C: Cluster> Turn<'_, C> {
         if applied.terminating {
             return None;
         }
+        self.restored(&mut applied);
         let pruned = prune::prune(cluster, &plan, &mut applied).await;
         metrics.record(self.info.kind, &plan, &applied, &pruned);
         self.tell(&applied.notices);
@@ -207,6 +208,21 @@ impl<C: Cluster> Turn<'_, C> {
         let retry = self.memory.apply.next_try(self.now);
         let prune_again = pruned.failed.is_some().then(|| Duration::from_secs(5));
         [status, retry, prune_again].into_iter().flatten().min()
+    }
+
+    /// Tells of objects that were made again: at this generation everything had been there.
+    fn restored(&mut self, applied: &mut Applied) {
+        let before = self.memory.status_before(self.object);
+        let complete = before["observedGeneration"].as_i64() == Some(self.identity.generation)
+            && condition(&before, "Reconciled").is_some_and(|reconciled| reconciled["status"] == "True");
+        let made = applied.outcomes.iter().filter(|outcome| matches!(outcome.result, Ok(Done::Created)));
+        let again: Vec<_> = made.filter(|_| complete).map(|outcome| outcome.id.clone()).collect();
+        applied.notices.extend(again.into_iter().map(|id| Notice {
+            warning: false,
+            reason: "Restored",
+            message: format!("{id} was gone and was made again"),
+            about: Some((id, String::new())),
+        }));
     }
 
     /// Says what is wrong with the custom resource; what it made before stays.
@@ -367,9 +383,12 @@ fn taken_over(applied: &Applied) -> Option<String> {
 }
 
 fn previously_missing(status: &Value) -> Option<String> {
-    let conditions = status["conditions"].as_array()?;
-    let known = conditions.iter().find(|c| c["type"] == "ReferencesResolved" && c["status"] == "False")?;
+    let known = condition(status, "ReferencesResolved").filter(|known| known["status"] == "False")?;
     known["message"].as_str().map(str::to_owned)
+}
+
+fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
 fn timestamp() -> String {

@@ -76,6 +76,63 @@ pub const TABLE: &[(Reason, &str, Retry, &str)] = &[
     ),
 ];
 
+/// The conditions other than Reconciled: type, reason, and what it means. `(own)` stands for the words of the
+/// Deployment.
+pub const CONDITIONS: &[(&str, &str, &str)] = &[
+    ("Ready", RUNNING, "True: every object is on the server and every pod is available."),
+    ("Ready", "(any)", "False or Unknown: the reason and message of the first condition that does not hold."),
+    ("Available", "(own)", "Whether enough pods are available, in the words of the Deployment."),
+    ("Available", ROLLING_OUT, "False: the first pods are not available yet, or fewer than are needed."),
+    ("Available", "ResourceConflict", "False: the Deployment of this name is somebody else's."),
+    ("Available", UNREADABLE, "Unknown: the operator may not read Deployments."),
+    ("Progressing", ROLLING_OUT, "True: the newest pods are being rolled out."),
+    ("Progressing", "(own)", "How the rollout ended: NewReplicaSetAvailable, or ProgressDeadlineExceeded."),
+    ("ReplicaFailure", "(own)", "True: pods cannot be made, for example because of a quota. Absent otherwise."),
+    ("ReferencesResolved", PODS_RUNNING, "True: pods run with every Secret and ConfigMap that is named."),
+    ("ReferencesResolved", NOT_YET_KNOWN, "Unknown: pods have not started with what is named."),
+    ("ReferencesResolved", NOT_FOUND, "False: a Secret, a ConfigMap or a key in one is missing; the message names it."),
+];
+
+/// Reason: the newest pods are on their way.
+pub const ROLLING_OUT: &str = "RollingOut";
+/// Reason: all is well.
+pub const RUNNING: &str = "Running";
+/// Reason: Deployments cannot be read.
+pub const UNREADABLE: &str = "DeploymentUnreadable";
+/// Reason: pods run with what they name.
+pub const PODS_RUNNING: &str = "PodsRunning";
+/// Reason: pods have not started.
+pub const NOT_YET_KNOWN: &str = "NotYetKnown";
+/// Reason: something that is named is not there.
+pub const NOT_FOUND: &str = "ReferenceNotFound";
+
+/// The reference of conditions, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Conditions\n\nWhat the `conditions` of a status say. A condition that does not apply is absent.\n\n\
+         ## Reconciled\n\nWhether the whole desired set is on the server; with several reasons the gravest is named.\n\n\
+         | Status | Reason | Meaning | Tried again |\n|---|---|---|---|\n",
+    );
+    for (reason, name, retry, meaning) in TABLE {
+        let status = if *reason == Reason::Applied { "True" } else { "False" };
+        let again = match retry {
+            Retry::OnEvent => "when something changes",
+            Retry::Soon => "after 100 ms, growing to 30 s",
+            Retry::Slowly => "after 1 s, growing to 5 min, and when something changes",
+        };
+        text.push_str(&format!("| {status} | `{name}` | {meaning} | {again} |\n"));
+    }
+    text.push_str("\n## The others\n\n| Type | Reason | Meaning |\n|---|---|---|\n");
+    for (kind, reason, meaning) in CONDITIONS {
+        text.push_str(&format!("| {kind} | `{reason}` | {meaning} |\n"));
+    }
+    text.push_str("\nReasons of Events: the reasons of Reconciled when an object begins to fail, `FieldConflict` (fields of other managers \
+         were taken over), `DriftReverted` (somebody's change was taken back), `Restored` (a deleted object was made again), \
+         `Reclaimed` (an object that had lost its owner reference or label was taken back), `PruneFailed`.\n");
+    text
+}
+
 impl Reason {
     fn row(self) -> &'static (Self, &'static str, Retry, &'static str) {
         let row = TABLE.iter().find(|(reason, ..)| *reason == self);

@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{apply::Failed, reason::Reason};
+use super::{
+    apply::Failed,
+    reason::{NOT_FOUND, NOT_YET_KNOWN, PODS_RUNNING, ROLLING_OUT, RUNNING, Reason, UNREADABLE},
+};
 use crate::object::live::{self, Live};
 
 /// What the stage decides from.
@@ -283,7 +286,7 @@ impl Conditions<'_> {
     }
 }
 
-const NOT_YET: (&str, &str, &str) = ("False", "RollingOut", "the first pods are not available yet");
+const NOT_YET: (&str, &str, &str) = ("False", ROLLING_OUT, "the first pods are not available yet");
 
 fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String, Condition>) -> Vec<Condition> {
     let mut all = Conditions { generation: input.generation, now: input.now, before, made: Vec::with_capacity(6) };
@@ -298,7 +301,7 @@ fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String,
     };
     let available = live.and_then(|r| r.available_condition.as_ref());
     match (rollout, available) {
-        (Rollout::Unreadable(why), _) => all.put("Available", "Unknown", "DeploymentUnreadable", why),
+        (Rollout::Unreadable(why), _) => all.put("Available", "Unknown", UNREADABLE, why),
         (Rollout::Conflict, _) => {
             all.put("Available", "False", "ResourceConflict", "the Deployment of this name is somebody else's");
         }
@@ -311,15 +314,15 @@ fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String,
             all.put("Available", "True", &own.reason, &own.message);
         }
         (_, Some(own)) if believed && &*own.status == "False" && has_run(before) => {
-            all.put("Available", "False", "RollingOut", "fewer pods are available than the Deployment needs");
+            all.put("Available", "False", ROLLING_OUT, "fewer pods are available than the Deployment needs");
         }
         (_, Some(_)) if !believed => all.keep("Available", NOT_YET),
         _ => all.put("Available", NOT_YET.0, NOT_YET.1, NOT_YET.2),
     }
     match rollout {
         Rollout::Unreadable(_) | Rollout::Conflict => {}
-        Rollout::Rolling => all.put("Progressing", "True", "RollingOut", "the newest pods are being rolled out"),
-        Rollout::Scaling => all.keep("Progressing", ("True", "RollingOut", "the newest pods are being rolled out")),
+        Rollout::Rolling => all.put("Progressing", "True", ROLLING_OUT, "the newest pods are being rolled out"),
+        Rollout::Scaling => all.keep("Progressing", ("True", ROLLING_OUT, "the newest pods are being rolled out")),
         Rollout::Complete | Rollout::Failed(_) => {
             if let Some(own) = live.and_then(|r| r.progressing.as_ref()) {
                 all.put("Progressing", &own.status, &own.reason, &own.message);
@@ -331,12 +334,12 @@ fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String,
     }
     match (input.references, rollout) {
         (References::None, _) => {}
-        (References::Missing(what), _) => all.put("ReferencesResolved", "False", "ReferenceNotFound", what),
+        (References::Missing(what), _) => all.put("ReferencesResolved", "False", NOT_FOUND, what),
         (References::Some, Rollout::Complete | Rollout::Scaling) => {
-            all.put("ReferencesResolved", "True", "PodsRunning", "pods run with everything they name");
+            all.put("ReferencesResolved", "True", PODS_RUNNING, "pods run with everything they name");
         }
         (References::Some, _) => {
-            all.put("ReferencesResolved", "Unknown", "NotYetKnown", "pods have not started with what they name");
+            all.put("ReferencesResolved", "Unknown", NOT_YET_KNOWN, "pods have not started with what they name");
         }
     }
     ready(rollout, &mut all);
@@ -380,7 +383,7 @@ fn ready(rollout: Rollout<'_>, all: &mut Conditions<'_>) {
     match (first_bad, rollout) {
         (Some((reason, message)), Rollout::Unreadable(_)) => all.put("Ready", "Unknown", &reason, &message),
         (Some((reason, message)), _) => all.put("Ready", "False", &reason, &message),
-        (None, Rollout::Rolling) => all.put("Ready", "False", "RollingOut", "the newest pods are being rolled out"),
-        (None, _) => all.put("Ready", "True", "Running", "every object is on the server and every pod is available"),
+        (None, Rollout::Rolling) => all.put("Ready", "False", ROLLING_OUT, "the newest pods are being rolled out"),
+        (None, _) => all.put("Ready", "True", RUNNING, "every object is on the server and every pod is available"),
     }
 }
