@@ -326,9 +326,17 @@ async fn feed_children(client: Client, kind: ChildKind, shared: Arc<Shared>, wak
     while let Some(event) = events.next().await {
         let (id, seen) = match event {
             Ok(watcher::Event::Init) => (None, Seen::ListBegins),
-            Ok(watcher::Event::InitApply(watched)) => decoded(kind, &watched, Seen::Listed),
-            Ok(watcher::Event::Apply(watched)) => decoded(kind, &watched, Seen::Changed),
-            Ok(watcher::Event::Delete(watched)) => decoded(kind, &watched, Seen::Deleted),
+            Ok(watcher::Event::InitApply(watched) | watcher::Event::Apply(watched)) => {
+                let id = identity(kind, &watched);
+                if shared.context.cache.knows(&id, watched.0.version()) {
+                    shared.context.cache.delivered(kind);
+                    continue;
+                }
+                (Some(id), Seen::There(Live::new(kind, &watched.0)))
+            }
+            Ok(watcher::Event::Delete(watched)) => {
+                (Some(identity(kind, &watched)), Seen::Deleted(Live::new(kind, &watched.0)))
+            }
             Ok(watcher::Event::InitDone) => {
                 shared.context.metrics.listed(kind.info().kind);
                 (None, Seen::ListComplete)
@@ -354,9 +362,9 @@ async fn feed_children(client: Client, kind: ChildKind, shared: Arc<Shared>, wak
     }
 }
 
-fn decoded(kind: ChildKind, watched: &Watched, seen: fn(Live) -> Seen) -> (Option<ObjectId>, Seen) {
+fn identity(kind: ChildKind, watched: &Watched) -> ObjectId {
     let (namespace, name) = watched.0.key();
-    (Some(ObjectId::new(kind, namespace, name)), seen(Live::new(kind, &watched.0)))
+    ObjectId::new(kind, namespace, name)
 }
 
 /// The server's words, when a list or watch is refused and not only disturbed.

@@ -208,6 +208,12 @@ impl Wire {
         (&self.metadata.namespace, &self.metadata.name)
     }
 
+    /// Resource version as a number.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.metadata.resource_version.parse().unwrap_or_default()
+    }
+
     /// Fills what the watch library asks an object for: its name, namespace and resource version.
     fn identify(&mut self) {
         self.identity = ObjectMeta {
@@ -278,7 +284,7 @@ impl Live {
         let annotation = |key: &str| meta.annotations.get(key).map(|v| v.as_str().into());
         Self {
             uid: meta.uid.as_str().into(),
-            resource_version: meta.resource_version.parse().unwrap_or_default(),
+            resource_version: wire.version(),
             generation: meta.generation,
             deleting: meta.deletion_timestamp.is_some(),
             controller: meta.owner_references.iter().find(|o| o.controller == Some(true)).map(Controller::from),
