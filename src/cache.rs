@@ -27,12 +27,22 @@ pub struct Cache {
 #[derive(Debug, Default)]
 struct Inner {
     objects: HashMap<ObjectId, Entry>,
-    by_owner: HashMap<Box<str>, BTreeSet<ObjectId>>,
+    by_owner: HashMap<Box<str>, Owned>,
+    /// Counts what watches saw somebody else do to the content of objects.
+    epoch: u64,
     tombstones: HashMap<ObjectId, (u64, Instant)>,
     /// Custom resources that wait for a name to become free.
     waiting: HashMap<ObjectId, BTreeSet<ParentId>>,
     /// Per kind.
     watches: HashMap<ChildKind, Watch>,
+}
+
+/// What one custom resource owns.
+#[derive(Debug, Default)]
+struct Owned {
+    ids: BTreeSet<ObjectId>,
+    /// The epoch of the last change that was not our own write.
+    changed: u64,
 }
 
 #[derive(Debug)]
@@ -51,6 +61,13 @@ struct Watch {
     delivered: u64,
     /// Why the kind cannot be read.
     unreadable: Option<Arc<str>>,
+}
+
+/// Who made a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writer {
+    Us,
+    Somebody,
 }
 
 /// What a watch of one kind says.
@@ -82,7 +99,7 @@ impl Cache {
             (Seen::ListBegins, _) => inner.watches.entry(kind).or_default().list += 1,
             (Seen::There(live), Some(id)) => {
                 let newest = live.resource_version;
-                inner.put(id, live, &mut wake);
+                inner.put(id, live, &mut wake, Writer::Somebody);
                 let watch = inner.watches.entry(kind).or_default();
                 watch.newest = watch.newest.max(newest);
             }
@@ -138,7 +155,7 @@ impl Cache {
     pub fn wrote(&self, id: &ObjectId, live: Live) {
         let mut inner = self.lock();
         // Whoever is woken by an own write: nobody. The reconcile that wrote knows the answer.
-        inner.put(id.clone(), live, &mut BTreeSet::new());
+        inner.put(id.clone(), live, &mut BTreeSet::new(), Writer::Us);
     }
 
     /// Forgets an object that an own call found to be gone, unless a newer state has arrived since `version`.
@@ -156,8 +173,21 @@ impl Cache {
     #[must_use]
     pub fn owned_by(&self, uid: &str) -> Vec<(ObjectId, Arc<Live>)> {
         let inner = self.lock();
-        let ids = inner.by_owner.get(uid).into_iter().flatten();
+        let ids = inner.by_owner.get(uid).into_iter().flat_map(|owned| &owned.ids);
         ids.filter_map(|id| inner.objects.get(id).map(|e| (id.clone(), Arc::clone(&e.live)))).collect()
+    }
+
+    /// A value that changes whenever somebody else changes the content of an object that this uid owns; 0 when it owns
+    /// nothing.
+    #[must_use]
+    pub fn epoch(&self, uid: &str) -> u64 {
+        self.lock().by_owner.get(uid).map_or(0, |owned| owned.changed + 1)
+    }
+
+    /// Whether every kind can be read.
+    #[must_use]
+    pub fn readable(&self) -> bool {
+        self.lock().watches.values().all(|watch| watch.unreadable.is_none())
     }
 
     /// Wakes `parent` when the name `id` becomes free or changes hands.
@@ -238,7 +268,7 @@ impl Wake {
 }
 
 impl Inner {
-    fn put(&mut self, id: ObjectId, live: Live, wake: &mut BTreeSet<Wake>) {
+    fn put(&mut self, id: ObjectId, live: Live, wake: &mut BTreeSet<Wake>, writer: Writer) {
         let list = self.watches.get(&id.kind).map_or(0, |watch| watch.list);
         if self.tombstones.get(&id).is_some_and(|(version, _)| *version >= live.resource_version) {
             return;
@@ -257,13 +287,18 @@ impl Inner {
             wake.extend(old.as_ref().and_then(|old| Wake::owner(&id.namespace, old)));
             wake.extend(Wake::owner(&id.namespace, &live));
         }
-        let (old_owner, new_owner) = (old.and_then(|o| owner_uid(&o)), owner_uid(&live));
+        let (old_owner, new_owner) = (old.as_deref().and_then(owner_uid), owner_uid(&live));
         if old_owner != new_owner {
             self.disown(&id, old_owner.as_deref());
             self.wake_waiting(&id, wake);
             if let Some(uid) = new_owner {
-                self.by_owner.entry(uid).or_default().insert(id.clone());
+                self.by_owner.entry(uid).or_default().ids.insert(id.clone());
             }
+        }
+        let touched = old.as_ref().is_none_or(|old| !old.same_body(&live));
+        if writer == Writer::Somebody && touched {
+            self.touch(old_owner.as_deref());
+            self.touch(owner_uid(&live).as_deref());
         }
         self.objects.insert(id, Entry { live: Arc::new(live), list });
     }
@@ -280,6 +315,7 @@ impl Inner {
         let live = Arc::clone(&entry.live);
         self.objects.remove(id);
         self.disown(id, owner_uid(&live).as_deref());
+        self.touch(owner_uid(&live).as_deref());
         wake.extend(Wake::owner(&id.namespace, &live));
         wake.extend(last.and_then(|last| Wake::owner(&id.namespace, last)));
         self.wake_waiting(id, wake);
@@ -292,12 +328,19 @@ impl Inner {
 
     fn disown(&mut self, id: &ObjectId, uid: Option<&str>) {
         if let Some(uid) = uid
-            && let Some(ids) = self.by_owner.get_mut(uid)
+            && let Some(owned) = self.by_owner.get_mut(uid)
         {
-            ids.remove(id);
-            if ids.is_empty() {
+            owned.ids.remove(id);
+            if owned.ids.is_empty() {
                 self.by_owner.remove(uid);
             }
+        }
+    }
+
+    fn touch(&mut self, uid: Option<&str>) {
+        if let Some(owned) = uid.and_then(|uid| self.by_owner.get_mut(uid)) {
+            self.epoch += 1;
+            owned.changed = self.epoch;
         }
     }
 

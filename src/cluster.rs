@@ -146,10 +146,11 @@ impl Refusal {
         let Failure { code, reason, message, causes, retry_after } = failure;
         let field = causes.iter().map(|(_, field, _)| field.clone()).find(|field| !field.is_empty());
         match code {
+            // Also when fields conflict: the server merges before it compares the resource version.
+            409 if sent == Sent::Create => Self::Exists,
             409 if causes.iter().any(|(reason, ..)| reason == "FieldManagerConflict") => {
                 Self::FieldConflict(causes.into_iter().map(cause).collect())
             }
-            409 if sent == Sent::Create => Self::Exists,
             409 if sent == Sent::Update => Self::Gone,
             422 if field.as_deref() == Some("metadata.uid") => Self::Gone,
             403 if causes.iter().any(|(reason, ..)| reason == "NamespaceTerminating") => Self::NamespaceTerminating,
@@ -212,7 +213,8 @@ mod tests {
         let answer = failure(409, "Apply failed", &[("FieldManagerConflict", ".spec.replicas", message)]);
         let wanted =
             Cause { field: ".spec.replicas".into(), manager: "kube-controller-manager (subresource scale)".into() };
-        assert_eq!(Refusal::read(Sent::Update, answer), Refusal::FieldConflict(vec![wanted]));
+        assert_eq!(Refusal::read(Sent::Update, answer.clone()), Refusal::FieldConflict(vec![wanted]));
+        assert_eq!(Refusal::read(Sent::Create, answer), Refusal::Exists, "a create meets a field only where something is");
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod seal;
 pub mod status;
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,7 +25,7 @@ use self::{
     apply::{Applied, Done, Failed, Notice, Stage},
     diff::{Plan, View},
     guard::Violation,
-    memory::{Memories, Parent as ParentMemory},
+    memory::{Converged, Memories, Parent as ParentMemory},
     reason::{Reason, Retry},
     rewrite::Policies,
     seal::Sealed,
@@ -130,24 +131,53 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
     }
     let now = Instant::now();
     let mut memory = context.memories.take(&id, &identity.uid, now);
+    let said = said(object);
+    if let Some(done) = memory.converged.take() {
+        let same = done.said == said
+            && done.epoch == context.cache.epoch(&identity.uid)
+            && context.cache.readable()
+            && context.config_maps.digests(&id, &done.references.config_maps).as_ref()
+                == Some(&done.related.config_maps);
+        if same {
+            let mut turn = Turn { object, info: P::INFO, id: &id, identity: &identity, context, memory: &mut memory, now };
+            let again = turn.look(&done).await;
+            memory.converged = Some(done);
+            context.memories.put(id, memory);
+            return again;
+        }
+    }
     let spec = object.spec::<P>();
-    let related = match spec.as_ref().map(|spec| P::references(spec)) {
-        Ok(references) => match context.config_maps.digests(&id, &references.config_maps) {
-            Some(config_maps) => Some((Related { config_maps }, !references.is_empty())),
-            // Woken when they have been listed.
-            None => return None,
-        },
-        Err(_) => None,
-    };
-    let (related, names_some) = related.unwrap_or_default();
+    let references = spec.as_ref().map(|spec| P::references(spec)).unwrap_or_default();
+    // Whoever names ConfigMaps that have not been listed is woken when they have.
+    let config_maps = context.config_maps.digests(&id, &references.config_maps)?;
+    let related = Related { config_maps };
+    let epoch = context.cache.epoch(&identity.uid);
     let rendered = spec.map_err(RenderError::from).and_then(|spec| render::<P>(&identity, &spec, &related));
     let mut turn = Turn { object, info: P::INFO, id: &id, identity: &identity, context, memory: &mut memory, now };
     let again = match rendered {
-        Ok(rendered) => turn.converge(&rendered, names_some).await,
+        Ok(rendered) => {
+            let names_some = !references.is_empty();
+            let (again, converged) = turn.converge(&rendered, names_some).await;
+            memory.converged = converged.then(|| {
+                let Desired { status, notes, .. } = rendered.desired;
+                let mut ids = rendered.sealed.into_iter().map(|sealed| sealed.id);
+                let (objects, workload) = (ids.len(), ids.find(|id| id.kind == ChildKind::Deployment));
+                Box::new(Converged { said, references, related, epoch, status, notes, objects, workload })
+            });
+            again
+        }
         Err(error) => turn.refuse(&error).await,
     };
     context.memories.put(id, memory);
     again
+}
+
+/// Digest of what a custom resource says that anything is decided from.
+fn said(object: &ParentObject) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let meta = &object.metadata;
+    (&meta.generation, &meta.labels, &meta.annotations).hash(&mut hasher);
+    hasher.finish()
 }
 
 /// One reconcile of one custom resource.
@@ -162,7 +192,21 @@ struct Turn<'a, C> {
 }
 
 impl<C: Cluster> Turn<'_, C> {
-    async fn converge(&mut self, rendered: &Rendered, names_some: bool) -> Option<Duration> {
+    /// Everything is as it should be: only the status may have to follow.
+    async fn look(&mut self, done: &Converged) -> Option<Duration> {
+        let workload = done.workload.as_ref().and_then(|id| self.context.cache.get(id));
+        self.status(Report {
+            from_spec: Some((&done.status, &done.notes)),
+            objects: done.objects,
+            workload,
+            names_some: !done.references.is_empty(),
+            ..Report::default()
+        })
+        .await
+    }
+
+    /// Returns when to look again, and whether everything is as it should be.
+    async fn converge(&mut self, rendered: &Rendered, names_some: bool) -> (Option<Duration>, bool) {
         let Context { cluster, cache, metrics, .. } = self.context;
         let view = CacheView { cache, uid: &self.identity.uid };
         let plan = diff::diff(self.id, &self.identity.uid, &rendered.sealed, &view, &self.memory.apply.accepted);
@@ -170,7 +214,7 @@ impl<C: Cluster> Turn<'_, C> {
         let stage = Stage { cluster, cache, parent: self.id, identity: self.identity, now: self.now };
         let mut applied = apply::apply(&stage, &plan, &rendered.sealed, &mut self.memory.apply).await;
         if applied.terminating {
-            return None;
+            return (None, false);
         }
         self.restored(&mut applied);
         let pruned = prune::prune(cluster, &plan, &mut applied).await;
@@ -194,7 +238,7 @@ impl<C: Cluster> Turn<'_, C> {
         }
         let status = self
             .status(Report {
-                desired: Some(&rendered.desired),
+                from_spec: Some((&rendered.desired.status, &rendered.desired.notes)),
                 failures: &failures,
                 objects: rendered.sealed.len(),
                 wrote: !plan.is_empty(),
@@ -207,7 +251,8 @@ impl<C: Cluster> Turn<'_, C> {
             .await;
         let retry = self.memory.apply.next_try(self.now);
         let prune_again = pruned.failed.is_some().then(|| Duration::from_secs(5));
-        [status, retry, prune_again].into_iter().flatten().min()
+        let again = [status, retry, prune_again].into_iter().flatten().min();
+        (again, failures.is_empty() && !pruned.postponed)
     }
 
     /// Tells of objects that were made again: at this generation everything had been there.
@@ -239,18 +284,7 @@ impl<C: Cluster> Turn<'_, C> {
         let owned = self.context.cache.owned_by(&self.identity.uid);
         let workload = owned.into_iter().find(|(id, _)| id.kind == ChildKind::Deployment).map(|(_, live)| live);
         let failures = [Failed { reason, message, foreign: false }];
-        self.status(Report {
-            desired: None,
-            failures: &failures,
-            objects: 0,
-            wrote: true,
-            taken_over: None,
-            workload,
-            conflict: false,
-            rolled: false,
-            names_some: false,
-        })
-        .await
+        self.status(Report { failures: &failures, wrote: true, workload, ..Report::default() }).await
     }
 
     /// Makes the status and writes it when it differs.
@@ -270,12 +304,11 @@ impl<C: Cluster> Turn<'_, C> {
             None => None,
         };
         let now = timestamp();
-        let notes = report.desired.map(|desired| desired.notes.as_slice()).unwrap_or_default();
         let input = Input {
             generation: self.identity.generation,
             before: &before,
-            from_spec: report.desired.map(|desired| &desired.status),
-            notes,
+            from_spec: report.from_spec.map(|(status, _)| status),
+            notes: report.from_spec.map(|(_, notes)| notes.as_slice()).unwrap_or_default(),
             failures: report.failures,
             objects: report.objects,
             wrote: report.wrote,
@@ -357,8 +390,9 @@ impl<C: Cluster> Turn<'_, C> {
 }
 
 /// What a turn tells the status stage.
+#[derive(Default)]
 struct Report<'a> {
-    desired: Option<&'a Desired>,
+    from_spec: Option<(&'a serde_json::Map<String, Value>, &'a Vec<String>)>,
     failures: &'a [Failed],
     objects: usize,
     wrote: bool,

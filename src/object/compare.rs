@@ -5,7 +5,10 @@
 
 use serde_json::{Map, Value};
 
-use super::{path::Path, quantity::Quantity};
+use super::{
+    path::{Path, Trail},
+    quantity::Quantity,
+};
 
 /// One field that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,67 +31,66 @@ const IDENTITY: &[&str] = &[".apiVersion", ".kind", ".metadata.name", ".metadata
 #[must_use]
 pub fn compare(wanted: &Value, live: &Value) -> Vec<FieldChange> {
     let mut changes = Vec::new();
-    compare_value(&Path::default(), wanted, Some(live), &mut changes);
+    compare_value(&Trail::Root, wanted, Some(live), &mut changes);
     changes.retain(|change| change.old.is_some() || !IDENTITY.contains(&change.path.to_string().as_str()));
     changes
 }
 
-fn compare_value(path: &Path, wanted: &Value, live: Option<&Value>, changes: &mut Vec<FieldChange>) {
+fn compare_value(trail: &Trail<'_>, wanted: &Value, live: Option<&Value>, changes: &mut Vec<FieldChange>) {
     match (wanted, live) {
-        (Value::Object(wanted), Some(Value::Object(live))) => compare_map(path, wanted, live, changes),
-        (Value::Array(wanted), Some(Value::Array(live))) => compare_list(path, wanted, live, changes),
-        (wanted, Some(live)) if same(path, wanted, live) => {}
+        (Value::Object(wanted), Some(Value::Object(live))) => compare_map(trail, wanted, live, changes),
+        (Value::Array(wanted), Some(Value::Array(live))) => compare_list(trail, wanted, live, changes),
+        (wanted, Some(live)) if same(trail, wanted, live) => {}
         // An empty object says only that the field is there; the server leaves such objects out.
         (Value::Object(wanted), None) if wanted.is_empty() => {}
-        (wanted, live) => changes.push(change(path, live, Some(wanted))),
+        (wanted, live) => changes.push(change(trail, live, Some(wanted))),
     }
 }
 
-fn change(path: &Path, old: Option<&Value>, new: Option<&Value>) -> FieldChange {
-    FieldChange { path: path.clone(), old: old.cloned(), new: new.cloned() }
+fn change(trail: &Trail<'_>, old: Option<&Value>, new: Option<&Value>) -> FieldChange {
+    FieldChange { path: trail.path(), old: old.cloned(), new: new.cloned() }
 }
 
-fn compare_map(path: &Path, wanted: &Map<String, Value>, live: &Map<String, Value>, changes: &mut Vec<FieldChange>) {
+fn compare_map(trail: &Trail<'_>, wanted: &Map<String, Value>, live: &Map<String, Value>, changes: &mut Vec<FieldChange>) {
     for (key, value) in wanted {
-        compare_value(&path.field(key), value, live.get(key), changes);
+        compare_value(&Trail::Field(trail, key), value, live.get(key), changes);
     }
-    let atomic = path.last_fields().0.is_some_and(|field| ATOMIC_MAPS.contains(&field));
+    let atomic = trail.last_fields().0.is_some_and(|field| ATOMIC_MAPS.contains(&field));
     if atomic {
         for (key, value) in live.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
-            changes.push(change(&path.field(key), Some(value), None));
+            changes.push(change(&Trail::Field(trail, key), Some(value), None));
         }
     }
 }
 
-fn compare_list(path: &Path, wanted: &[Value], live: &[Value], changes: &mut Vec<FieldChange>) {
-    let Some(keys) = wanted.first().and_then(|first| merge_keys(path, first)) else {
+fn compare_list(trail: &Trail<'_>, wanted: &[Value], live: &[Value], changes: &mut Vec<FieldChange>) {
+    let Some(keys) = wanted.first().and_then(|first| merge_keys(trail, first)) else {
         if wanted.len() == live.len() {
             for (position, (wanted, live)) in wanted.iter().zip(live).enumerate() {
-                compare_value(&path.position(position), wanted, Some(live), changes);
+                compare_value(&Trail::Position(trail, position), wanted, Some(live), changes);
             }
         } else {
-            changes.push(change(path, Some(&live.into()), Some(&wanted.into())));
+            changes.push(change(trail, Some(&live.into()), Some(&wanted.into())));
         }
         return;
     };
     let mut positions = Vec::with_capacity(wanted.len());
     for item in wanted {
-        let key = key_of(item, keys);
-        let found = live.iter().position(|candidate| key_of(candidate, keys) == key);
-        compare_value(&path.element(key), item, found.map(|position| &live[position]), changes);
+        let found = live.iter().position(|candidate| keys.iter().all(|key| candidate.get(key) == item.get(key)));
+        compare_value(&Trail::Element(trail, item, keys), item, found.map(|position| &live[position]), changes);
         positions.extend(found);
     }
     // `$(NAME)` reads only what stands before it, and init containers run one after the other.
-    let ordered = matches!(path.last_fields().0, Some("env" | "initContainers"));
+    let ordered = matches!(trail.last_fields().0, Some("env" | "initContainers"));
     if ordered && !positions.is_sorted() {
-        changes.push(change(path, Some(&names(live)), Some(&names(wanted))));
+        changes.push(change(trail, Some(&names(live)), Some(&names(wanted))));
     }
 }
 
 /// The merge keys of a list, as the API types declare them (`x-kubernetes-list-map-keys` and patch merge keys of
 /// Kubernetes 1.36); `None` for lists that have one owner.
-fn merge_keys(path: &Path, first: &Value) -> Option<&'static [&'static str]> {
-    Some(match path.last_fields().0? {
+fn merge_keys(trail: &Trail<'_>, first: &Value) -> Option<&'static [&'static str]> {
+    Some(match trail.last_fields().0? {
         "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" => &["name"],
         "ports" if first.get("containerPort").is_some() => &["containerPort", "protocol"],
         "ports" if first.get("port").is_some() => &["port", "protocol"],
@@ -101,20 +103,16 @@ fn merge_keys(path: &Path, first: &Value) -> Option<&'static [&'static str]> {
     })
 }
 
-fn key_of(item: &Value, keys: &[&str]) -> Map<String, Value> {
-    keys.iter().filter_map(|key| Some(((*key).to_owned(), item.get(key)?.clone()))).collect()
-}
-
 fn names(items: &[Value]) -> Value {
     items.iter().filter_map(|item| item.get("name").cloned()).collect()
 }
 
-fn same(path: &Path, wanted: &Value, live: &Value) -> bool {
+fn same(trail: &Trail<'_>, wanted: &Value, live: &Value) -> bool {
     if wanted == live {
         return true;
     }
     match (text(wanted), text(live)) {
-        (Some(wanted_text), Some(live_text)) if is_quantity(path) => {
+        (Some(wanted_text), Some(live_text)) if is_quantity(trail) => {
             match (Quantity::parse(&wanted_text), Quantity::parse(&live_text)) {
                 (Some(wanted), Some(live)) => wanted == live,
                 _ => false,
@@ -134,8 +132,8 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn is_quantity(path: &Path) -> bool {
-    match path.last_fields() {
+fn is_quantity(trail: &Trail<'_>) -> bool {
+    match trail.last_fields() {
         (_, Some("limits" | "requests")) | (Some("averageValue" | "sizeLimit" | "divisor"), _) => true,
         (Some("value"), Some("target")) => true,
         _ => false,

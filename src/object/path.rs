@@ -8,6 +8,55 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Path(Vec<Step>);
 
+/// The way to a field while a document is walked: nothing is allocated until somebody wants the [`Path`].
+#[derive(Debug, Clone, Copy)]
+pub enum Trail<'a> {
+    /// The document.
+    Root,
+    /// A field.
+    Field(&'a Trail<'a>, &'a str),
+    /// The element of a list with the merge keys of this one.
+    Element(&'a Trail<'a>, &'a Value, &'a [&'a str]),
+    /// An element of a list without merge keys.
+    Position(&'a Trail<'a>, usize),
+}
+
+impl<'a> Trail<'a> {
+    const fn parent(&self) -> Option<&'a Self> {
+        match self {
+            Self::Root => None,
+            Self::Field(parent, _) | Self::Element(parent, ..) | Self::Position(parent, _) => Some(parent),
+        }
+    }
+
+    /// The name of the last field on the way, and of the one before it.
+    #[must_use]
+    pub fn last_fields(&self) -> (Option<&'a str>, Option<&'a str>) {
+        let mut fields = std::iter::successors(Some(self), |trail| trail.parent()).filter_map(|trail| match trail {
+            Trail::Field(_, name) => Some(*name),
+            _ => None,
+        });
+        (fields.next(), fields.next())
+    }
+
+    /// The whole path.
+    #[must_use]
+    pub fn path(&self) -> Path {
+        let mut steps: Vec<Step> = std::iter::successors(Some(self), |trail| trail.parent())
+            .filter_map(|trail| match trail {
+                Trail::Root => None,
+                Trail::Field(_, name) => Some(Step::Field((*name).to_owned())),
+                Trail::Element(_, item, keys) => Some(Step::Element(
+                    keys.iter().filter_map(|key| Some(((*key).to_owned(), item.get(key)?.clone()))).collect(),
+                )),
+                Trail::Position(_, position) => Some(Step::Position(*position)),
+            })
+            .collect();
+        steps.reverse();
+        Path(steps)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     Field(String),
@@ -16,30 +65,6 @@ enum Step {
 }
 
 impl Path {
-    /// This path and a field of it.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Self {
-        self.then(Step::Field(name.into()))
-    }
-
-    /// This path and the element with these merge keys.
-    #[must_use]
-    pub fn element(&self, keys: Map<String, Value>) -> Self {
-        self.then(Step::Element(keys))
-    }
-
-    /// This path and an element of a list without merge keys.
-    #[must_use]
-    pub fn position(&self, position: usize) -> Self {
-        self.then(Step::Position(position))
-    }
-
-    fn then(&self, step: Step) -> Self {
-        let mut steps = self.0.clone();
-        steps.push(step);
-        Self(steps)
-    }
-
     /// The name of the last field on the path, and of the one before it.
     #[must_use]
     pub fn last_fields(&self) -> (Option<&str>, Option<&str>) {
@@ -54,6 +79,17 @@ impl Path {
     #[must_use]
     pub fn passes(&self, name: &str) -> bool {
         self.0.iter().any(|step| matches!(step, Step::Field(field) if field == name))
+    }
+
+    /// Whether a path in the words of the server is this one, holds it, or is a part of it.
+    #[must_use]
+    pub fn overlaps(&self, server: &str) -> bool {
+        // The server writes every field with a dot, also those that have dots or slashes themselves.
+        let own: String = self.0.iter().map(Step::in_server_words).collect();
+        let holds = |outer: &str, inner: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        holds(&own, server) || holds(server, &own)
     }
 
     /// Whether `fieldsV1` (JSON) holds this field, or a whole value that contains it.
@@ -78,20 +114,25 @@ impl Path {
     }
 }
 
-impl fmt::Display for Path {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for step in &self.0 {
-            match step {
-                Step::Field(name) if name.contains(['.', '/']) => write!(f, "[{name}]")?,
-                Step::Field(name) => write!(f, ".{name}")?,
-                Step::Position(position) => write!(f, "[{position}]")?,
-                Step::Element(keys) => {
-                    let keys: Vec<_> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
-                    write!(f, "[{}]", keys.join(","))?;
-                }
+impl Step {
+    fn in_server_words(&self) -> String {
+        match self {
+            Self::Field(name) => format!(".{name}"),
+            Self::Position(position) => format!("[{position}]"),
+            Self::Element(keys) => {
+                let keys: Vec<_> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+                format!("[{}]", keys.join(","))
             }
         }
-        Ok(())
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|step| match step {
+            Step::Field(name) if name.contains(['.', '/']) => write!(f, "[{name}]"),
+            step => f.write_str(&step.in_server_words()),
+        })
     }
 }
 
@@ -99,12 +140,30 @@ impl fmt::Display for Path {
 mod tests {
     use serde_json::json;
 
-    use super::Path;
+    use super::Trail;
+
+    #[test]
+    fn a_path_is_found_in_the_words_of_the_server() {
+        let (metadata, spec) = (Trail::Field(&Trail::Root, "metadata"), Trail::Field(&Trail::Root, "spec"));
+        let labels = Trail::Field(&metadata, "labels");
+        let label = Trail::Field(&labels, "example.com/a").path();
+        assert_eq!(label.to_string(), ".metadata.labels[example.com/a]");
+        assert!(label.overlaps(".metadata.labels.example.com/a"));
+        assert!(!label.overlaps(".metadata.labels.example.com/ab"));
+        let selector = Trail::Field(&spec, "selector");
+        let app = Trail::Field(&selector, "app");
+        assert!(app.path().overlaps(".spec.selector"), "a selector has one owner");
+        assert!(Trail::Field(&app, "x").path().overlaps(".spec.selector.app"));
+        assert!(!app.path().overlaps(".spec.select"));
+    }
 
     #[test]
     fn a_path_is_found_in_fields_v1() {
-        let keys = json!({"name": "gateway"}).as_object().cloned().unwrap_or_default();
-        let path = Path::default().field("spec").field("containers").element(keys).field("image");
+        let container = json!({"name": "gateway", "image": "x"});
+        let spec = Trail::Field(&Trail::Root, "spec");
+        let containers = Trail::Field(&spec, "containers");
+        let element = Trail::Element(&containers, &container, &["name"]);
+        let path = Trail::Field(&element, "image").path();
         assert_eq!(path.to_string(), r#".spec.containers[name="gateway"].image"#);
         let held = json!({"f:spec": {"f:containers": {"k:{\"name\":\"gateway\"}": {"f:image": {}}}}});
         assert!(path.is_held_by(&held));

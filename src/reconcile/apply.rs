@@ -384,17 +384,11 @@ fn is_settled(cause: &cluster::Cause, wanted: &Sealed) -> bool {
 
 /// A conflicting field with both values, as far as the diff knows them.
 fn named(cause: &cluster::Cause, fields: &[Field]) -> String {
-    let known = fields.iter().find(|field| {
-        let path = field.change.path.to_string();
-        cause.field == path || cause.field.starts_with(&path)
-    });
-    match known {
-        Some(field) => {
-            let field = Field { opponent: Some(cause.manager.as_str().into()), ..field.clone() };
-            field.show(false)
-        }
-        None => format!("{} (held by {})", cause.field, cause.manager),
-    }
+    let known = fields.iter().filter(|field| field.change.path.overlaps(&cause.field));
+    let known: Vec<_> = known
+        .map(|field| Field { opponent: Some(cause.manager.as_str().into()), ..field.clone() }.show(false))
+        .collect();
+    if known.is_empty() { format!("{} (held by {})", cause.field, cause.manager) } else { known.join("; ") }
 }
 
 fn paths(fields: &[Field]) -> String {

@@ -10,7 +10,12 @@ use std::{
 use serde_json::Value;
 
 use super::apply;
-use crate::{cluster::Waiting, object::ParentId, parent::ParentObject};
+use crate::{
+    cluster::Waiting,
+    kinds::{References, Related},
+    object::{ObjectId, ParentId},
+    parent::ParentObject,
+};
 
 /// The memory of every custom resource.
 #[derive(Debug, Default)]
@@ -22,6 +27,8 @@ pub struct Parent {
     uid: String,
     /// What the apply stage remembers.
     pub apply: apply::Memory,
+    /// What was found when everything was last as it should be.
+    pub converged: Option<Box<Converged>>,
     /// When the workload last began to roll out, as far as this process knows.
     pub rolled_at: Instant,
     /// What its pods last said.
@@ -34,6 +41,28 @@ pub struct Parent {
     pub status_failures: u32,
     /// The last status this process wrote, until the watch has delivered it.
     written: Option<(u64, Value)>,
+}
+
+/// Everything was as it should be, and what that was decided from: while none of it changes, nothing has to be rendered
+/// and compared again, and only the status is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Converged {
+    /// Digest of what the custom resource says: generation, labels and annotations.
+    pub said: u64,
+    /// What it names, and what was found there.
+    pub references: References,
+    /// See above.
+    pub related: Related,
+    /// [`crate::cache::Cache::epoch`] before everything was compared.
+    pub epoch: u64,
+    /// The fields of the status that follow from the spec.
+    pub status: serde_json::Map<String, Value>,
+    /// Sentences for the status message.
+    pub notes: Vec<String>,
+    /// How many objects there are.
+    pub objects: usize,
+    /// The Deployment among them.
+    pub workload: Option<ObjectId>,
 }
 
 /// Why containers of a custom resource wait.
@@ -54,6 +83,7 @@ impl Memories {
         known.filter(|memory| memory.uid == uid).unwrap_or_else(|| Parent {
             uid: uid.to_owned(),
             apply: apply::Memory::default(),
+            converged: None,
             rolled_at: now,
             pods: None,
             counts_due: None,

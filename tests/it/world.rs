@@ -15,8 +15,9 @@ use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Config, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
     runtime::wait::{Condition, await_condition, conditions},
 };
 use serde_json::{Value, json};
@@ -28,6 +29,9 @@ use tokio::{
 /// Longest wait for anything: a test that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Events are sent at once, one after the other.
+const EVENT_PATIENCE: Duration = Duration::from_secs(10);
+
 /// Becomes the supervisor of the control plane when this binary was started to be one.
 #[test]
 fn supervise() {
@@ -37,6 +41,8 @@ fn supervise() {
 /// A namespace, and the operator that looks after it.
 pub(crate) struct World {
     pub(crate) plane: &'static ControlPlane,
+    /// Who the operator is for the API server.
+    user: String,
     /// Administrator.
     pub(crate) client: Client,
     pub(crate) namespace: String,
@@ -60,6 +66,21 @@ pub(crate) async fn plane() -> &'static ControlPlane {
     };
     INSTALLED.get_or_init(install).await;
     plane
+}
+
+/// A control plane that tests may damage: its API server goes away, its definitions are changed. Those who use it
+/// take turns.
+pub(crate) async fn breakable_plane() -> (&'static ControlPlane, tokio::sync::MutexGuard<'static, ()>) {
+    static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    static PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
+    let turn = TURN.lock().await;
+    let start = || async {
+        let supervisor = Supervisor::libtest("world::supervise").expect("the test binary has a path");
+        let plane = ControlPlane::start(supervisor).await.expect("the control plane starts");
+        install(&plane.client(User::Admin).await.expect("client")).await;
+        plane
+    };
+    (PLANE.get_or_init(start).await, turn)
 }
 
 async fn install(client: &Client) {
@@ -92,9 +113,14 @@ impl World {
 
     /// A new namespace.
     pub(crate) async fn without_operator(name: &str) -> Self {
-        let plane = plane().await;
+        Self::on(plane().await, name).await
+    }
+
+    /// A new namespace on a certain control plane.
+    pub(crate) async fn on(plane: &'static ControlPlane, name: &str) -> Self {
         let namespace = plane.create_namespace(name).await.expect("a namespace");
-        Self { plane, client: plane.client(User::Admin).await.expect("client"), namespace, running: None }
+        let client = plane.client(User::Admin).await.expect("client");
+        Self { plane, user: User::Operator.name().into(), client, namespace, running: None }
     }
 
     /// Starts the operator for this namespace, and waits until it has nothing to do.
@@ -105,7 +131,56 @@ impl World {
 
     /// Starts the operator for the namespaces that a selector matches.
     pub(crate) async fn start_with(&mut self, selector: &str) {
-        let config = self.plane.config(User::Operator).await.expect("config");
+        self.launch(self.plane.config(User::Operator).await.expect("config"), selector);
+        self.settled().await;
+    }
+
+    /// Starts the operator for this namespace as a user who may do less: a ServiceAccount bound to the generated role
+    /// without what `keep` refuses (group, plural, verb). Waits for nothing.
+    pub(crate) async fn start_restricted(&mut self, keep: impl Fn(&str, &str, &str) -> bool) {
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "restricted"}});
+        self.create(ChildKind::ServiceAccount, account).await;
+        self.user = format!("system:serviceaccount:{}:restricted", self.namespace);
+        self.restrict(keep).await;
+        let binding: ClusterRoleBinding = serde_json::from_value(json!({
+            "metadata": {"name": self.namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": self.namespace},
+            "subjects": [{"kind": "ServiceAccount", "namespace": self.namespace, "name": "restricted"}],
+        }))
+        .expect("binding");
+        Api::all(self.client.clone()).create(&PostParams::default(), &binding).await.expect("a valid binding");
+        let token = self.plane.service_account_token(&self.namespace, "restricted").await.expect("a token");
+        let path = self.plane.kubeconfig_for_token(&self.user, &token).expect("a kubeconfig");
+        let kubeconfig = Kubeconfig::read_from(path).expect("a kubeconfig");
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("config");
+        self.launch(config, &format!("kubernetes.io/metadata.name={}", self.namespace));
+    }
+
+    /// Gives the restricted user exactly what `keep` leaves of the generated role.
+    pub(crate) async fn restrict(&self, keep: impl Fn(&str, &str, &str) -> bool) {
+        let mut role: ClusterRole = serde_saphyr::from_str(&igw::cli::rbac().expect("role")).expect("YAML");
+        let mut rules = Vec::new();
+        for rule in role.rules.take().into_iter().flatten() {
+            let group = rule.api_groups.iter().flatten().next().cloned().unwrap_or_default();
+            for resource in rule.resources.iter().flatten() {
+                let mut verbs = rule.verbs.clone();
+                verbs.retain(|verb| keep(&group, resource, verb));
+                if !verbs.is_empty() {
+                    rules.push(json!({"apiGroups": [group], "resources": [resource], "verbs": verbs}));
+                }
+            }
+        }
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": self.namespace},
+            "rules": rules,
+        });
+        let roles: Api<ClusterRole> = Api::all(self.client.clone());
+        roles.patch(&self.namespace, &PatchParams::apply("test").force(), &Patch::Apply(&role)).await.expect("a role");
+    }
+
+    fn launch(&mut self, config: Config, selector: &str) {
         let client = cluster::kube::client(config).expect("client");
         let scope = Scope::new(selector).expect("selector");
         let operator = Operator::new(client, Options { scope, ..Options::default() }).expect("operator");
@@ -113,7 +188,6 @@ impl World {
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(operator.run(async move { drop(stopped.await) }));
         self.running = Some(Running { shared, stop, ended });
-        self.settled().await;
     }
 
     /// Stops the operator as a signal does.
@@ -208,7 +282,13 @@ impl World {
     ) -> Option<DynamicObject> {
         match tokio::time::timeout(PATIENCE, await_condition(api.clone(), name, condition)).await {
             Ok(done) => done.expect("a watch"),
-            Err(_) => panic!("{name} did not get to: {what}; it is {:#?}", api.get_opt(name).await),
+            Err(_) => {
+                let mut last = api.get_opt(name).await.expect("a read");
+                if let Some(object) = &mut last {
+                    object.metadata.managed_fields = None;
+                }
+                panic!("{name} did not get to: {what}; it is {:#}", json!(last));
+            }
         }
     }
 
@@ -227,8 +307,13 @@ impl World {
 
     /// Changes a child as somebody else: a JSON merge patch by kubectl edit.
     pub(crate) async fn edit(&self, kind: ChildKind, name: &str, patch: Value) -> DynamicObject {
+        self.edit_by(kind, name, Patch::Merge(patch)).await
+    }
+
+    /// As [`edit`](Self::edit), by any kind of patch.
+    pub(crate) async fn edit_by(&self, kind: ChildKind, name: &str, patch: Patch<Value>) -> DynamicObject {
         let params = PatchParams { field_manager: Some("kubectl-edit".into()), ..PatchParams::default() };
-        self.api(kind).patch(name, &params, &Patch::Merge(patch)).await.expect("a valid edit")
+        self.api(kind).patch(name, &params, &patch).await.expect("a valid edit")
     }
 
     /// Everything in the namespace that carries the operator's label, as `Kind/name`, in the order of applying.
@@ -255,7 +340,7 @@ impl World {
     pub(crate) async fn calls(&self) -> Calls {
         let mut audit = self.plane.audit();
         audit.read_settled(&self.client).await.expect("an audit log");
-        Calls { audit, client: self.client.clone(), namespace: self.namespace.clone() }
+        Calls { audit, client: self.client.clone(), namespace: self.namespace.clone(), user: self.user.clone() }
     }
 
     /// Events about objects of the namespace, as `Reason: note`.
@@ -277,7 +362,10 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        within(&format!("an Event with {words:?}"), found).await
+        match tokio::time::timeout(EVENT_PATIENCE, found).await {
+            Ok(event) => event,
+            Err(_) => panic!("no Event with {words:?} among {:#?}", self.events().await),
+        }
     }
 
     pub(crate) fn kubectl(&self, args: &[&str]) -> String {
@@ -294,6 +382,7 @@ pub(crate) struct Calls {
     audit: Audit,
     client: Client,
     namespace: String,
+    user: String,
 }
 
 impl Calls {
@@ -302,7 +391,7 @@ impl Calls {
     pub(crate) async fn read(&mut self) -> Vec<String> {
         let entries = self.audit.read_settled(&self.client).await.expect("an audit log");
         let ours = |entry: &&AuditEntry| {
-            entry.user.username == User::Operator.name()
+            entry.user.username == self.user
                 && entry.object_ref.as_ref().is_some_and(|object| object.namespace == self.namespace)
                 && !entry.resource().starts_with("events")
         };
@@ -311,6 +400,13 @@ impl Calls {
             format!("{} {}/{name} {}", entry.verb, entry.resource(), entry.code())
         };
         entries.iter().filter(ours).map(show).collect()
+    }
+
+    /// As [`read`](Self::read), without writes of the status.
+    pub(crate) async fn read_children(&mut self) -> Vec<String> {
+        let mut calls = self.read().await;
+        calls.retain(|call| !call.contains("/status/"));
+        calls
     }
 }
 
