@@ -177,11 +177,16 @@ impl Cache {
         ids.filter_map(|id| inner.objects.get(id).map(|e| (id.clone(), Arc::clone(&e.live)))).collect()
     }
 
-    /// A value that changes whenever somebody else changes the content of an object that this uid owns; 0 when it owns
-    /// nothing.
+    /// A value that changes whenever somebody else changes the content of an object that this uid owns.
     #[must_use]
     pub fn epoch(&self, uid: &str) -> u64 {
-        self.lock().by_owner.get(uid).map_or(0, |owned| owned.changed + 1)
+        self.lock().by_owner.get(uid).map_or(0, |owned| owned.changed)
+    }
+
+    /// Whether this uid owns as many objects as then, and nobody else has changed one since that epoch.
+    #[must_use]
+    pub fn untouched(&self, uid: &str, epoch: u64, objects: usize) -> bool {
+        self.lock().by_owner.get(uid).is_some_and(|owned| owned.changed == epoch && owned.ids.len() == objects)
     }
 
     /// Whether every kind can be read.

@@ -214,7 +214,11 @@ mod tests {
         let wanted =
             Cause { field: ".spec.replicas".into(), manager: "kube-controller-manager (subresource scale)".into() };
         assert_eq!(Refusal::read(Sent::Update, answer.clone()), Refusal::FieldConflict(vec![wanted]));
-        assert_eq!(Refusal::read(Sent::Create, answer), Refusal::Exists, "a create meets a field only where something is");
+        assert_eq!(
+            Refusal::read(Sent::Create, answer),
+            Refusal::Exists,
+            "a create meets a field only where something is"
+        );
     }
 
     #[test]

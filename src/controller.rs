@@ -3,9 +3,11 @@
 //! Queue, deduplication, concurrency and graceful shutdown are the library's (`kube::runtime::Controller`); what wakes
 //! a custom resource is ours, because the library's own relations lose deletions over a re-list.
 
+mod events;
+mod feeds;
+mod wakers;
+
 use std::{
-    collections::{BTreeSet, HashMap},
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,32 +15,27 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
-use k8s_openapi::api::core::v1::Namespace;
+use futures::{FutureExt as _, Stream, StreamExt as _, TryStreamExt as _, future::BoxFuture};
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client,
     runtime::{
         Controller, WatchStreamExt as _,
         controller::{self, Action, Config},
-        events::{Event, EventType, Recorder, Reporter},
-        predicates,
-        reflector::{self, ObjectRef, store::Store},
+        predicates, reflector,
         utils::Predicate as _,
         watcher,
     },
 };
 use tokio::sync::{mpsc, watch};
 
+use self::wakers::Wakers;
 use crate::{
     activity::Activity,
-    cache::{Cache, Seen, Wake},
+    cache::Cache,
     cluster::kube::KubeCluster,
-    config_maps::{ConfigMaps, Watched as WatchedConfigMap},
+    config_maps::ConfigMaps,
     kinds::{self, Parent, ParentInfo, Visitor},
-    object::{
-        ChildKind, MANAGED_BY, MANAGED_BY_LABEL, ObjectId, ParentId,
-        live::{Live, Watched},
-    },
+    object::{ChildKind, ParentId},
     parent::ParentObject,
     pods::Pods,
     reconcile::{self, Context, apply::Notice, memory::Memories},
@@ -159,43 +156,33 @@ impl Operator {
             shared: Arc::clone(&shared),
             workers,
             shutdown: shutdown.boxed().shared(),
-            wakers: HashMap::new(),
+            wakers: Wakers::default(),
             controllers: Vec::new(),
         };
         kinds::for_each(&mut wiring);
         let Wiring { wakers, controllers, shutdown, .. } = wiring;
         let wakers = Arc::new(wakers);
 
-        let mut feeds: Vec<BoxFuture<'static, ()>> = Vec::new();
+        let mut watches: Vec<BoxFuture<'static, ()>> = Vec::new();
         shared.unlisted.fetch_add(ChildKind::ALL.len(), Ordering::AcqRel);
         for kind in ChildKind::ALL {
-            feeds.push(feed_children(client.clone(), kind, Arc::clone(&shared), Arc::clone(&wakers)).boxed());
+            watches.push(feeds::children(client.clone(), kind, Arc::clone(&shared), Arc::clone(&wakers)).boxed());
         }
-        feeds.push(feed_config_maps(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)).boxed());
+        watches.push(feeds::config_maps(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)).boxed());
         if shared.scope.is_restricted() {
             shared.unlisted.fetch_add(1, Ordering::AcqRel);
-            feeds.push(feed_namespaces(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)).boxed());
+            watches.push(feeds::namespaces(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)).boxed());
         }
-        let events = tokio::spawn(send_events(client, notices));
-        // The feeds never end by themselves; they are dropped when the last reconcile has ended.
-        let feeds: Vec<_> = feeds.into_iter().map(tokio::spawn).collect();
+        let events = tokio::spawn(events::send(client, notices));
+        // The watches never end by themselves; they are dropped when the last reconcile has ended.
+        let watches: Vec<_> = watches.into_iter().map(tokio::spawn).collect();
         futures::future::join_all(controllers).await;
-        for task in feeds.iter().chain([&events]) {
+        for task in watches.iter().chain([&events]) {
             task.abort();
         }
         drop(shutdown);
     }
 }
-
-/// What a kind's queue is woken through.
-#[derive(Debug)]
-struct Waker {
-    queue: mpsc::UnboundedSender<ObjectRef<ParentObject>>,
-    store: Store<ParentObject>,
-    info: ParentInfo,
-}
-
-type Wakers = HashMap<&'static str, Waker>;
 
 /// Makes a controller of every kind.
 struct Wiring {
@@ -214,12 +201,9 @@ impl Visitor for Wiring {
         let api: Api<ParentObject> = Api::all_with(self.client.clone(), &P::INFO);
         let writer = reflector::store::Writer::new(P::INFO);
         let reader = writer.as_reader();
-        let (queue, woken) = mpsc::unbounded_channel();
-        let waker = Waker { queue, store: reader.clone(), info: P::INFO };
-        self.wakers.insert(P::INFO.kind, waker);
+        let woken = self.wakers.add(P::INFO, reader.clone());
 
         let trigger = parents(api, writer, P::INFO, Arc::clone(&shared));
-        let woken = stream::unfold(woken, |mut woken| async move { Some((woken.recv().await?, woken)) });
         let run = Controller::for_stream_with(trigger, reader, P::INFO)
             .with_config(Config::default().concurrency(self.workers))
             .reconcile_on(woken)
@@ -315,181 +299,4 @@ fn parents(
         .predicate_filter(news, kube::runtime::utils::PredicateConfig::default())
         .inspect_ok(move |object| at_trigger.activity.woken(object.id(&info)));
     wait.into_stream().map(|()| None).chain(objects.map(Some)).filter_map(std::future::ready)
-}
-
-/// Feeds one kind of generated object into the cache and wakes whom it concerns.
-async fn feed_children(client: Client, kind: ChildKind, shared: Arc<Shared>, wakers: Arc<Wakers>) {
-    let api: Api<Watched> = Api::all_with(client, &kind.info());
-    let config = watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")).page_size(PAGE);
-    let mut events = pin!(watcher(api, config).default_backoff());
-    let mut counted = false;
-    while let Some(event) = events.next().await {
-        let (id, seen) = match event {
-            Ok(watcher::Event::Init) => (None, Seen::ListBegins),
-            Ok(watcher::Event::InitApply(watched) | watcher::Event::Apply(watched)) => {
-                let id = identity(kind, &watched);
-                if shared.context.cache.knows(&id, watched.0.version()) {
-                    shared.context.cache.delivered(kind);
-                    continue;
-                }
-                (Some(id), Seen::There(Live::new(kind, &watched.0)))
-            }
-            Ok(watcher::Event::Delete(watched)) => {
-                (Some(identity(kind, &watched)), Seen::Deleted(Live::new(kind, &watched.0)))
-            }
-            Ok(watcher::Event::InitDone) => {
-                shared.context.metrics.listed(kind.info().kind);
-                (None, Seen::ListComplete)
-            }
-            Err(error) => match refused(&error) {
-                Some(why) => (None, Seen::Unreadable(format!("failed to list {}: {why}", kind.info().plural))),
-                None => {
-                    tracing::warn!(%kind, %error, "the watch failed and is started again");
-                    continue;
-                }
-            },
-        };
-        let cache = &shared.context.cache;
-        let wake = cache.watch(kind, id, seen);
-        if !counted && cache.listed(kind) {
-            counted = true;
-            shared.first_list();
-        } else if cache.unreadable(kind).is_some() {
-            shared.listed.send_replace(());
-        }
-        wake_all(&shared, &wakers, wake);
-        cache.delivered(kind);
-    }
-}
-
-fn identity(kind: ChildKind, watched: &Watched) -> ObjectId {
-    let (namespace, name) = watched.0.key();
-    ObjectId::new(kind, namespace, name)
-}
-
-/// The server's words, when a list or watch is refused and not only disturbed.
-fn refused(error: &watcher::Error) -> Option<String> {
-    let error = match error {
-        watcher::Error::InitialListFailed(error)
-        | watcher::Error::WatchStartFailed(error)
-        | watcher::Error::WatchFailed(error) => error,
-        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => return None,
-    };
-    match error {
-        kube::Error::Api(status) if [401, 403, 404].contains(&status.code) => Some(status.message.clone()),
-        _ => None,
-    }
-}
-
-/// Feeds the ConfigMaps that custom resources name, once the first one does.
-async fn feed_config_maps(client: Client, shared: Arc<Shared>, wakers: Arc<Wakers>) {
-    let config_maps = &shared.context.config_maps;
-    config_maps.wanted.notified().await;
-    let api: Api<WatchedConfigMap> = Api::all(client);
-    let mut events = pin!(watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff());
-    while let Some(event) = events.next().await {
-        let woken = match event {
-            Ok(watcher::Event::Init) => {
-                config_maps.list_begins();
-                continue;
-            }
-            Ok(watcher::Event::InitApply(map) | watcher::Event::Apply(map)) => {
-                config_maps.saw(&map.namespace().unwrap_or_default(), &map.name_any(), Some(map.digest()))
-            }
-            Ok(watcher::Event::Delete(map)) => {
-                config_maps.saw(&map.namespace().unwrap_or_default(), &map.name_any(), None)
-            }
-            Ok(watcher::Event::InitDone) => config_maps.list_complete(),
-            Err(error) => {
-                tracing::warn!(%error, "the watch of ConfigMaps failed and is started again");
-                continue;
-            }
-        };
-        for parent in woken {
-            wake_one(&shared, &wakers, parent.kind, &parent.namespace, &parent.name);
-        }
-    }
-}
-
-/// Feeds the namespaces into the scope.
-async fn feed_namespaces(client: Client, shared: Arc<Shared>, wakers: Arc<Wakers>) {
-    let api: Api<Namespace> = Api::all(client);
-    let mut events = pin!(watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff());
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(watcher::Event::Init) => {}
-            Ok(watcher::Event::InitApply(namespace) | watcher::Event::Apply(namespace)) => {
-                let name = namespace.name_any();
-                if shared.scope.saw(&name, Some(namespace.labels())) {
-                    wake_where(&shared, &wakers, |object| object.metadata.namespace.as_deref() == Some(&*name));
-                }
-            }
-            Ok(watcher::Event::Delete(namespace)) => {
-                shared.scope.saw(&namespace.name_any(), None);
-            }
-            Ok(watcher::Event::InitDone) => {
-                if shared.scope.set_listed() {
-                    shared.first_list();
-                }
-            }
-            Err(error) => tracing::warn!(%error, "the watch of namespaces failed and is started again"),
-        }
-    }
-}
-
-fn wake_all(shared: &Shared, wakers: &Wakers, wake: BTreeSet<Wake>) {
-    for wake in wake {
-        match wake {
-            Wake::Owner { kind, namespace, name } => wake_one(shared, wakers, &kind, &namespace, &name),
-            Wake::Everyone => wake_where(shared, wakers, |_| true),
-        }
-    }
-}
-
-fn wake_one(shared: &Shared, wakers: &Wakers, kind: &str, namespace: &str, name: &str) {
-    let Some(waker) = wakers.get(kind) else { return };
-    let object = ObjectRef::new_with(name, waker.info).within(namespace);
-    // The queue would only say that it is not there.
-    if waker.store.get(&object).is_none() {
-        return;
-    }
-    shared.activity.woken(ParentId { kind: waker.info.kind, namespace: namespace.into(), name: name.into() });
-    // Fails only when the controller has ended.
-    let _ = waker.queue.send(object);
-}
-
-fn wake_where(shared: &Shared, wakers: &Wakers, matches: impl Fn(&ParentObject) -> bool) {
-    for waker in wakers.values() {
-        for object in waker.store.state().iter().filter(|object| matches(object)) {
-            let id = object.id(&waker.info);
-            wake_one(shared, wakers, id.kind, &id.namespace, &id.name);
-        }
-    }
-}
-
-/// Sends Events one after the other: they are for people, and never in the way of work.
-async fn send_events(client: Client, mut notices: mpsc::Receiver<(ParentObject, ParentInfo, Notice)>) {
-    let recorder = Recorder::new(client, Reporter { controller: MANAGED_BY.into(), instance: None });
-    while let Some((object, info, notice)) = notices.recv().await {
-        let mut note = notice.message;
-        note.truncate(note.floor_char_boundary(1000));
-        let event = Event {
-            type_: if notice.warning { EventType::Warning } else { EventType::Normal },
-            reason: notice.reason.into(),
-            note: Some(note),
-            action: "Reconcile".into(),
-            // The library counts Events that differ in nothing but their note as one; the fields tell them apart.
-            secondary: notice.about.map(|(id, fields)| k8s_openapi::api::core::v1::ObjectReference {
-                api_version: Some(id.kind.info().api_version()),
-                kind: Some(id.kind.info().kind.into()),
-                namespace: Some((*id.namespace).into()),
-                name: Some((*id.name).into()),
-                field_path: (!fields.is_empty()).then_some(fields),
-                ..Default::default()
-            }),
-        };
-        if let Err(error) = recorder.publish(&event, &object.reference(&info)).await {
-            tracing::warn!(parent = %object.id(&info), %error, "failed to send an Event");
-        }
-    }
 }

@@ -91,6 +91,8 @@ impl ChildKind {
         match self {
             Self::Deployment => &[Self::ServiceAccount, Self::ConfigMap],
             Self::Ingress => &[Self::Service],
+            // It would scale somebody else's Deployment of that name.
+            Self::HorizontalPodAutoscaler => &[Self::Deployment],
             _ => &[],
         }
     }

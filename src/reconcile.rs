@@ -134,12 +134,13 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
     let said = said(object);
     if let Some(done) = memory.converged.take() {
         let same = done.said == said
-            && done.epoch == context.cache.epoch(&identity.uid)
+            && context.cache.untouched(&identity.uid, done.epoch, done.objects)
             && context.cache.readable()
             && context.config_maps.digests(&id, &done.references.config_maps).as_ref()
                 == Some(&done.related.config_maps);
         if same {
-            let mut turn = Turn { object, info: P::INFO, id: &id, identity: &identity, context, memory: &mut memory, now };
+            let mut turn =
+                Turn { object, info: P::INFO, id: &id, identity: &identity, context, memory: &mut memory, now };
             let again = turn.look(&done).await;
             memory.converged = Some(done);
             context.memories.put(id, memory);
@@ -230,7 +231,10 @@ impl<C: Cluster> Turn<'_, C> {
         }));
         failures.sort_by_key(|failed| std::cmp::Reverse(failed.reason));
         let taken_over = taken_over(&applied);
-        let workload = apply::live_of(cache, &applied.outcomes, ChildKind::Deployment);
+        let conflict = has_conflict(&applied);
+        // A Deployment that is not this custom resource's says nothing of it.
+        let ours = |live: &Arc<Live>| live.controller.as_ref().is_some_and(|owner| *owner.uid == *self.identity.uid);
+        let workload = apply::live_of(cache, &applied.outcomes, ChildKind::Deployment).filter(ours);
         let rolled = applied.rolled(ChildKind::Deployment);
         if rolled {
             self.memory.rolled_at = self.now;
@@ -244,7 +248,7 @@ impl<C: Cluster> Turn<'_, C> {
                 wrote: !plan.is_empty(),
                 taken_over: taken_over.as_deref(),
                 workload,
-                conflict: has_conflict(&applied),
+                conflict,
                 rolled,
                 names_some,
             })
@@ -292,9 +296,16 @@ impl<C: Cluster> Turn<'_, C> {
         let Context { cluster, cache, metrics, .. } = self.context;
         let before = self.memory.status_before(self.object);
         let unreadable = cache.unreadable(ChildKind::Deployment);
-        let starting = report.workload.as_ref().is_none_or(|live| {
+        // Without a Deployment there are no pods to ask.
+        let starting = report.workload.as_ref().is_some_and(|live| {
             live.rollout.as_ref().is_none_or(|r| !r.complete() || r.observed_generation != live.generation)
         });
+        if starting && !self.memory.rolling {
+            // Whoever began this rollout: its pods get their time, and the last one's say nothing of them.
+            self.memory.rolled_at = self.now;
+            self.memory.pods = None;
+        }
+        self.memory.rolling = starting;
         let ask = if starting && unreadable.is_none() { self.ask_pods().await } else { None };
         let pods = self.memory.pods.as_ref();
         let missing = match pods {

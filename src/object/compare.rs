@@ -51,7 +51,12 @@ fn change(trail: &Trail<'_>, old: Option<&Value>, new: Option<&Value>) -> FieldC
     FieldChange { path: trail.path(), old: old.cloned(), new: new.cloned() }
 }
 
-fn compare_map(trail: &Trail<'_>, wanted: &Map<String, Value>, live: &Map<String, Value>, changes: &mut Vec<FieldChange>) {
+fn compare_map(
+    trail: &Trail<'_>,
+    wanted: &Map<String, Value>,
+    live: &Map<String, Value>,
+    changes: &mut Vec<FieldChange>,
+) {
     for (key, value) in wanted {
         compare_value(&Trail::Field(trail, key), value, live.get(key), changes);
     }

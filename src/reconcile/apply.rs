@@ -148,14 +148,17 @@ pub async fn apply<C: Cluster>(stage: &Stage<'_, C>, plan: &Plan, sealed: &[Seal
     let mut applied = Applied::default();
     for (change, wanted) in plan.changes.iter().zip(sealed) {
         debug_assert_eq!(change.id, wanted.id, "the plan has the order of the sealed objects");
-        let mut result = match blocker(change, &applied.outcomes) {
-            Some(message) => Err(Failed { reason: Reason::Waiting, message, foreign: false }),
-            None => stage.one(change, wanted, memory, &mut applied).await,
+        let (mut result, seen) = match blocker(change, &applied.outcomes) {
+            Some(message) => (Err(Failed { reason: Reason::Waiting, message, foreign: false }), true),
+            None => {
+                let seen = matches!(change.action, Action::Blocked(_));
+                (stage.one(change, wanted, memory, &mut applied).await, seen)
+            }
         };
         if applied.terminating {
             return applied;
         }
-        remember(memory, wanted, &mut result, stage.now, &mut applied.notices);
+        remember(memory, wanted, &mut result, seen, stage.now, &mut applied.notices);
         applied.outcomes.push(Outcome { id: change.id.clone(), result });
     }
     memory.retries.retain(|id, _| sealed.iter().any(|wanted| wanted.id == *id));
@@ -177,11 +180,13 @@ fn blocker(change: &Change, outcomes: &[Outcome]) -> Option<String> {
     })
 }
 
-/// Keeps a failure with its back-off; a new failure is worth an Event.
+/// Keeps a failure with its back-off; a new failure is worth an Event. One that the watches have `seen` has no
+/// back-off: they also see its end, and whoever is woken by that must not be told to wait.
 fn remember(
     memory: &mut Memory,
     wanted: &Sealed,
     result: &mut Result<Done, Failed>,
+    seen: bool,
     now: Instant,
     notices: &mut Vec<Notice>,
 ) {
@@ -190,17 +195,23 @@ fn remember(
         return;
     };
     let before = memory.retries.get(&wanted.id).filter(|known| known.intent == wanted.intent);
-    if before.is_some_and(|known| known.due.is_some_and(|due| due > now)) {
+    if !seen && before.is_some_and(|known| known.due.is_some_and(|due| due > now)) {
         return;
     }
     let known = before.is_some_and(|known| known.failed.message == failed.message);
-    let attempt = before.map_or(0, |known| known.attempt.saturating_add(1));
+    let attempt = before.map_or(0, |known| known.attempt.saturating_add(u32::from(!seen)));
     let spread = u64::from_str_radix(wanted.intent.get(7..15).unwrap_or("0"), 16).unwrap_or_default();
-    let due = failed.reason.retry().delay(attempt, spread + u64::from(attempt)).map(|delay| now + delay);
+    let retry = match failed.reason.retry() {
+        // What only a call has shown, no event will end.
+        Retry::OnEvent => Retry::Slowly,
+        retry => retry,
+    };
+    let delay = retry.delay(attempt, spread + u64::from(attempt)).filter(|_| !seen);
     if !known && failed.reason != Reason::Waiting {
         let message = failed.message.clone();
         notices.push(Notice::about(true, failed.reason.name(), &wanted.id, String::new(), message));
     }
+    let due = delay.map(|delay| now + delay);
     let failure = Failure { intent: wanted.intent.clone(), attempt, due, failed: failed.clone() };
     memory.retries.insert(wanted.id.clone(), failure);
 }
@@ -266,6 +277,7 @@ impl<C: Cluster> Stage<'_, C> {
         let why = match whose(&live, self.parent, &self.identity.uid) {
             _ if live.deleting => Blocked::BeingDeleted,
             Whose::Foreign => Blocked::Foreign,
+            Whose::Predecessors => Blocked::LeftBehind,
             Whose::OtherParents(other) => Blocked::OwnedBy(other),
             Whose::Ours | Whose::OursStripped => {
                 let fields = field_changes(wanted, &live);

@@ -73,6 +73,8 @@ pub enum Blocked {
     Foreign,
     /// It belongs to another custom resource of the operator (`Kind/name`).
     OwnedBy(String),
+    /// It belongs to a custom resource of the same name that was deleted; garbage collection takes it.
+    LeftBehind,
     /// It is being deleted and something holds it.
     BeingDeleted,
     /// Objects of its kind cannot be read.
@@ -86,6 +88,8 @@ pub enum Whose {
     Ours,
     /// Our custom resource's, but its owner reference is gone.
     OursStripped,
+    /// A deleted custom resource's of the same name.
+    Predecessors,
     /// Another custom resource's (`Kind/name`).
     OtherParents(String),
     /// Somebody else's.
@@ -99,7 +103,10 @@ pub fn whose(live: &Live, parent: &ParentId, uid: &str) -> Whose {
     match &live.controller {
         Some(controller) if &*controller.uid == uid => Whose::Ours,
         Some(controller) if live.claimed_by.is_some() && live.applied_by_us => {
-            Whose::OtherParents(format!("{}/{}", controller.kind, controller.name))
+            match format!("{}/{}", controller.kind, controller.name) {
+                owner if owner == claim => Whose::Predecessors,
+                owner => Whose::OtherParents(owner),
+            }
         }
         Some(_) => Whose::Foreign,
         None if live.applied_by_us && live.claimed_by.as_deref() == Some(&claim) => Whose::OursStripped,
@@ -157,6 +164,7 @@ fn change(
     let reclaim = match whose(&live, parent, uid) {
         Whose::Ours => false,
         Whose::OursStripped => true,
+        Whose::Predecessors => return done(Action::Blocked(Blocked::LeftBehind), Vec::new(), Some(live)),
         Whose::OtherParents(name) => {
             return done(Action::Blocked(Blocked::OwnedBy(name)), Vec::new(), Some(live));
         }
@@ -268,6 +276,7 @@ impl fmt::Display for Blocked {
         match self {
             Self::Foreign => f.write_str("it exists and was not made by this operator"),
             Self::OwnedBy(other) => write!(f, "it belongs to {other}"),
+            Self::LeftBehind => f.write_str("a deleted resource of this name made it, and garbage collection takes it"),
             Self::BeingDeleted => f.write_str("it is being deleted and a finalizer holds it"),
             Self::Unreadable(why) => write!(f, "objects of its kind cannot be read: {why}"),
         }

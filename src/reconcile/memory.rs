@@ -31,6 +31,8 @@ pub struct Parent {
     pub converged: Option<Box<Converged>>,
     /// When the workload last began to roll out, as far as this process knows.
     pub rolled_at: Instant,
+    /// Whether it was rolling out when it was last looked at.
+    pub rolling: bool,
     /// What its pods last said.
     pub pods: Option<PodsSeen>,
     /// When replica counts are to be written.
@@ -85,6 +87,7 @@ impl Memories {
             apply: apply::Memory::default(),
             converged: None,
             rolled_at: now,
+            rolling: false,
             pods: None,
             counts_due: None,
             refused: None,

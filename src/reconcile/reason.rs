@@ -171,7 +171,7 @@ impl Reason {
     pub const fn of_blocked(blocked: &Blocked) -> Self {
         match blocked {
             Blocked::Foreign | Blocked::OwnedBy(_) => Self::ResourceConflict,
-            Blocked::BeingDeleted => Self::Waiting,
+            Blocked::LeftBehind | Blocked::BeingDeleted => Self::Waiting,
             Blocked::Unreadable(_) => Self::Forbidden,
         }
     }

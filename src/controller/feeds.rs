@@ -1,0 +1,140 @@
+//! The watches that feed the caches: generated objects, named ConfigMaps, namespaces. Whoever is concerned is woken.
+
+use std::{pin::pin, sync::Arc};
+
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client, ResourceExt as _,
+    runtime::{WatchStreamExt as _, watcher},
+};
+
+use super::{PAGE, Shared, wakers::Wakers};
+use crate::{
+    cache::Seen,
+    config_maps::Watched as WatchedConfigMap,
+    object::{
+        ChildKind, MANAGED_BY, MANAGED_BY_LABEL, ObjectId,
+        live::{Live, Watched},
+    },
+};
+
+/// Feeds one kind of generated object into the cache and wakes whom it concerns.
+pub(super) async fn children(client: Client, kind: ChildKind, shared: Arc<Shared>, wakers: Arc<Wakers>) {
+    let api: Api<Watched> = Api::all_with(client, &kind.info());
+    let config = watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")).page_size(PAGE);
+    let mut events = pin!(watcher(api, config).default_backoff());
+    let mut counted = false;
+    while let Some(event) = events.next().await {
+        let (id, seen) = match event {
+            Ok(watcher::Event::Init) => (None, Seen::ListBegins),
+            Ok(watcher::Event::InitApply(watched) | watcher::Event::Apply(watched)) => {
+                let id = identity(kind, &watched);
+                if shared.context.cache.knows(&id, watched.0.version()) {
+                    shared.context.cache.delivered(kind);
+                    continue;
+                }
+                (Some(id), Seen::There(Live::new(kind, &watched.0)))
+            }
+            Ok(watcher::Event::Delete(watched)) => {
+                (Some(identity(kind, &watched)), Seen::Deleted(Live::new(kind, &watched.0)))
+            }
+            Ok(watcher::Event::InitDone) => {
+                shared.context.metrics.listed(kind.info().kind);
+                (None, Seen::ListComplete)
+            }
+            Err(error) => match refused(&error) {
+                Some(why) => (None, Seen::Unreadable(format!("failed to list {}: {why}", kind.info().plural))),
+                None => {
+                    tracing::warn!(%kind, %error, "the watch failed and is started again");
+                    continue;
+                }
+            },
+        };
+        let cache = &shared.context.cache;
+        let wake = cache.watch(kind, id, seen);
+        if !counted && cache.listed(kind) {
+            counted = true;
+            shared.first_list();
+        } else if cache.unreadable(kind).is_some() {
+            shared.listed.send_replace(());
+        }
+        wakers.all(&shared, wake);
+        cache.delivered(kind);
+    }
+}
+
+fn identity(kind: ChildKind, watched: &Watched) -> ObjectId {
+    let (namespace, name) = watched.0.key();
+    ObjectId::new(kind, namespace, name)
+}
+
+/// The server's words, when a list or watch is refused and not only disturbed.
+fn refused(error: &watcher::Error) -> Option<String> {
+    let error = match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => error,
+        watcher::Error::WatchError(_) | watcher::Error::NoResourceVersion => return None,
+    };
+    match error {
+        kube::Error::Api(status) if [401, 403, 404].contains(&status.code) => Some(status.message.clone()),
+        _ => None,
+    }
+}
+
+/// Feeds the ConfigMaps that custom resources name, once the first one does.
+pub(super) async fn config_maps(client: Client, shared: Arc<Shared>, wakers: Arc<Wakers>) {
+    let config_maps = &shared.context.config_maps;
+    config_maps.wanted.notified().await;
+    let api: Api<WatchedConfigMap> = Api::all(client);
+    let mut events = pin!(watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff());
+    while let Some(event) = events.next().await {
+        let woken = match event {
+            Ok(watcher::Event::Init) => {
+                config_maps.list_begins();
+                continue;
+            }
+            Ok(watcher::Event::InitApply(map) | watcher::Event::Apply(map)) => {
+                config_maps.saw(&map.namespace().unwrap_or_default(), &map.name_any(), Some(map.digest()))
+            }
+            Ok(watcher::Event::Delete(map)) => {
+                config_maps.saw(&map.namespace().unwrap_or_default(), &map.name_any(), None)
+            }
+            Ok(watcher::Event::InitDone) => config_maps.list_complete(),
+            Err(error) => {
+                tracing::warn!(%error, "the watch of ConfigMaps failed and is started again");
+                continue;
+            }
+        };
+        for parent in woken {
+            wakers.one(&shared, parent.kind, &parent.namespace, &parent.name);
+        }
+    }
+}
+
+/// Feeds the namespaces into the scope.
+pub(super) async fn namespaces(client: Client, shared: Arc<Shared>, wakers: Arc<Wakers>) {
+    let api: Api<Namespace> = Api::all(client);
+    let mut events = pin!(watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(watcher::Event::Init) => {}
+            Ok(watcher::Event::InitApply(namespace) | watcher::Event::Apply(namespace)) => {
+                let name = namespace.name_any();
+                if shared.scope.saw(&name, Some(namespace.labels())) {
+                    wakers.matching(&shared, |object| object.metadata.namespace.as_deref() == Some(&*name));
+                }
+            }
+            Ok(watcher::Event::Delete(namespace)) => {
+                shared.scope.saw(&namespace.name_any(), None);
+            }
+            Ok(watcher::Event::InitDone) => {
+                if shared.scope.set_listed() {
+                    shared.first_list();
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the watch of namespaces failed and is started again"),
+        }
+    }
+}
