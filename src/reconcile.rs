@@ -261,12 +261,16 @@ impl<C: Cluster> Turn<'_, C> {
 
     /// Tells of objects that were made again: at this generation everything had been there.
     fn restored(&mut self, applied: &mut Applied) {
+        let made = applied.outcomes.iter().filter(|outcome| matches!(outcome.result, Ok(Done::Created)));
+        let made: Vec<_> = made.map(|outcome| outcome.id.clone()).collect();
+        if made.is_empty() {
+            return;
+        }
         let before = self.memory.status_before(self.object);
         let complete = before["observedGeneration"].as_i64() == Some(self.identity.generation)
             && condition(&before, "Reconciled").is_some_and(|reconciled| reconciled["status"] == "True");
-        let made = applied.outcomes.iter().filter(|outcome| matches!(outcome.result, Ok(Done::Created)));
-        let again: Vec<_> = made.filter(|_| complete).map(|outcome| outcome.id.clone()).collect();
-        applied.notices.extend(again.into_iter().map(|id| Notice {
+        let again = made.into_iter().filter(|_| complete);
+        applied.notices.extend(again.map(|id| Notice {
             warning: false,
             reason: "Restored",
             message: format!("{id} was gone and was made again"),

@@ -24,15 +24,28 @@ pub struct FieldChange {
 /// Maps and objects with one owner: a foreign key in them is a difference.
 const ATOMIC_MAPS: &[&str] = &["selector", "nodeSelector", "matchLabels"];
 
-/// What says which object it is: both sides were paired by it, and a live object in a list does not carry all of it.
-const IDENTITY: &[&str] = &[".apiVersion", ".kind", ".metadata.name", ".metadata.namespace", ".metadata.uid"];
-
-/// Every difference between what is sent and what is there, for two states of one object.
+/// Every difference between what is sent and what is there, for two states of one object: what says which object it is
+/// (kind, name, uid) does not count, and a live object in a list does not carry all of it.
 #[must_use]
 pub fn compare(wanted: &Value, live: &Value) -> Vec<FieldChange> {
     let mut changes = Vec::new();
-    compare_value(&Trail::Root, wanted, Some(live), &mut changes);
-    changes.retain(|change| change.old.is_some() || !IDENTITY.contains(&change.path.to_string().as_str()));
+    let (Value::Object(wanted), Value::Object(live)) = (wanted, live) else {
+        return vec![change(&Trail::Root, Some(live), Some(wanted))];
+    };
+    for (key, wanted) in wanted {
+        let trail = Trail::Field(&Trail::Root, key);
+        match (key.as_str(), wanted, live.get(key)) {
+            ("apiVersion" | "kind", ..) => {}
+            ("metadata", Value::Object(wanted), Some(Value::Object(live))) => {
+                for (key, wanted) in wanted {
+                    if !matches!(key.as_str(), "name" | "namespace" | "uid" | "resourceVersion") {
+                        compare_value(&Trail::Field(&trail, key), wanted, live.get(key), &mut changes);
+                    }
+                }
+            }
+            (_, wanted, live) => compare_value(&trail, wanted, live, &mut changes),
+        }
+    }
     changes
 }
 

@@ -13,6 +13,10 @@ use super::{
     ChildKind, FIELD_MANAGER, HANDOVER_MANAGER, INTENT_ANNOTATION, KindInfo, OWNER_ANNOTATION, STATUS_MANAGER,
 };
 
+/// The Deployment controller's own count of rollouts: nobody else's business, and it would make every rollout look
+/// like a change of content.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
 /// A live object of a generated kind.
 #[derive(Debug, Clone)]
 pub struct Live {
@@ -180,7 +184,7 @@ struct BodyMeta<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    annotations: &'a BTreeMap<String, String>,
+    annotations: BTreeMap<&'a str, &'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     owner_references: &'a [OwnerReference],
 }
@@ -269,7 +273,12 @@ impl Live {
         let body = Body {
             metadata: BodyMeta {
                 labels: &meta.labels,
-                annotations: &meta.annotations,
+                annotations: meta
+                    .annotations
+                    .iter()
+                    .map(|(key, value)| (key.as_str(), value.as_str()))
+                    .filter(|(key, _)| *key != REVISION)
+                    .collect(),
                 owner_references: &meta.owner_references,
             },
             spec: wire.spec.as_deref(),
