@@ -163,7 +163,7 @@ impl Refusal {
             404 => Self::Gone,
             400 | 413 | 415 | 422 => Self::Content { field, message },
             // The server answers 500 for a document that does not fit its schema: the user's mistake, not its own.
-            500 if message.contains("failed to create typed patch object") || message.contains("failed to convert") => {
+            500 if message.contains("failed to create typed ") || message.contains("failed to convert") => {
                 Self::Content { field: typed_patch_path(&message).or(field), message }
             }
             // An admission webhook may answer with any code below 500; its words are for the user.

@@ -56,7 +56,11 @@ impl KubeCluster {
         path: String,
         body: &Value,
     ) -> Result<T, Refusal> {
-        let content_type = if method == Method::PATCH { "application/apply-patch+yaml" } else { "application/json" };
+        let content_type = match (&method, body) {
+            (&Method::PATCH, Value::Array(_)) => "application/json-patch+json",
+            (&Method::PATCH, _) => "application/apply-patch+yaml",
+            _ => "application/json",
+        };
         let request = Request::builder()
             .method(method)
             .uri(path)
@@ -128,7 +132,17 @@ impl Cluster for KubeCluster {
             "metadata": {"name": name, "namespace": namespace, "uid": uid},
             "status": status,
         });
-        let answer: Answer = self.send(Sent::Update, Method::PATCH, path, &body).await?;
+        let answer: Answer = match self.send(Sent::Update, Method::PATCH, path.clone(), &body).await {
+            // An apply wants all that is stored to fit the schema, also what was stored before there was this schema.
+            Err(Refusal::Content { .. }) => {
+                let patch = json!([
+                    {"op": "test", "path": "/metadata/uid", "value": uid},
+                    {"op": "add", "path": "/status", "value": status},
+                ]);
+                self.send(Sent::Update, Method::PATCH, path.replace("&force=true", ""), &patch).await?
+            }
+            answer => answer?,
+        };
         Ok(answer.metadata.resource_version.parse().unwrap_or_default())
     }
 

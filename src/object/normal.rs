@@ -47,7 +47,6 @@ const POINTERS: &[&str] = &[
     "stabilizationWindowSeconds",
     "storageClassName",
     "terminationGracePeriodSeconds",
-    "timeoutSeconds",
     "tolerationSeconds",
 ];
 
@@ -81,7 +80,10 @@ fn normalise_list(key: &str, items: &mut Vec<Value>) {
         match item {
             Value::Object(map) => {
                 if key == "ports" && (map.contains_key("containerPort") || map.contains_key("port")) {
-                    map.entry("protocol").or_insert_with(|| "TCP".into());
+                    let protocol = map.entry("protocol").or_insert(Value::Null);
+                    if protocol.as_str().is_none_or(str::is_empty) {
+                        *protocol = "TCP".into();
+                    }
                 }
                 normalise_map(map, false);
             }
@@ -151,8 +153,12 @@ mod tests {
     #[test]
     fn a_port_has_its_protocol() {
         check(
-            json!({"ports": [{"containerPort": 80}, {"port": 53, "protocol": "UDP"}]}),
-            &json!({"ports": [{"containerPort": 80, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}]}),
+            json!({"ports": [{"containerPort": 80}, {"port": 53, "protocol": "UDP"}, {"port": 54, "protocol": ""}]}),
+            &json!({"ports": [
+                {"containerPort": 80, "protocol": "TCP"},
+                {"port": 53, "protocol": "UDP"},
+                {"port": 54, "protocol": "TCP"},
+            ]}),
         );
     }
 }

@@ -27,8 +27,7 @@ async fn switching_it_on_keeps_the_number_and_off_goes_back_in_one_step() {
     assert_eq!(replicas(&during), 3);
     // A Deployment's generation moves with its annotations too, so with every own write once.
     assert_eq!(during.metadata.generation, before.metadata.generation.map(|g| g + 1), "one step");
-    let wanted =
-        ["patch deployments/gw 200", "patch deployments/gw 200", "patch horizontalpodautoscalers/gw-hpa 201"];
+    let wanted = ["patch deployments/gw 200", "patch deployments/gw 200", "patch horizontalpodautoscalers/gw-hpa 201"];
     assert_eq!(calls.read_children().await, wanted);
 
     let gateway = world.run_gateway("gw", json!({"replicas": 2})).await;
@@ -36,8 +35,7 @@ async fn switching_it_on_keeps_the_number_and_off_goes_back_in_one_step() {
     assert_eq!(replicas(&after), 2);
     assert_eq!(after.metadata.generation, during.metadata.generation.map(|g| g + 1), "one step");
     assert!(world.find(HorizontalPodAutoscaler, "gw-hpa").await.is_none());
-    let wanted =
-        ["patch deployments/gw 409", "patch deployments/gw 200", "delete horizontalpodautoscalers/gw-hpa 200"];
+    let wanted = ["patch deployments/gw 409", "patch deployments/gw 200", "delete horizontalpodautoscalers/gw-hpa 200"];
     assert_eq!(calls.read_children().await, wanted);
     no_words(&world, &gateway).await;
 }
@@ -54,7 +52,7 @@ async fn what_the_autoscaler_or_a_person_scales_is_no_drift() {
     let counted = |status: &Value| status["phase"] == "Running" && status["readyReplicas"] == 2;
     world.gateway("gw", "two pods", counted).await;
 
-    world.kubectl(&["scale", "deployment/gw", "--replicas=4", "-n", &world.namespace]);
+    world.kubectl(&["scale", "deployment/gw", "--replicas=4", "-n", &world.namespace]).await;
     world.seen(&world.get(Deployment, "gw").await).await;
     let gateway = world.gateway("gw", "four pods", |status| status["readyReplicas"] == 4).await;
     world.settled().await;
@@ -72,7 +70,7 @@ async fn without_an_autoscaler_the_number_is_the_specs() {
     let world = World::new("hpa-none").await;
     world.run_gateway("gw", json!({"replicas": 2})).await;
     let mut calls = world.calls().await;
-    world.kubectl(&["scale", "deployment/gw", "--replicas=4", "-n", &world.namespace]);
+    world.kubectl(&["scale", "deployment/gw", "--replicas=4", "-n", &world.namespace]).await;
     world.event(&["DriftReverted", ".spec.replicas: 4 -> 2 (held by kubectl"]).await;
     world.settled().await;
     assert_eq!(replicas(&world.get(Deployment, "gw").await), 2);

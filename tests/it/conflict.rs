@@ -27,7 +27,7 @@ async fn a_field_that_another_manager_applied_is_named_and_taken_over() {
     let mut file = tempfile::NamedTempFile::new().expect("a file");
     file.write_all(theirs.to_string().as_bytes()).expect("written");
     let path = file.path().to_string_lossy().into_owned();
-    world.kubectl(&["apply", "--server-side", "--field-manager=theirs", "--force-conflicts", "-f", &path]);
+    world.kubectl(&["apply", "--server-side", "--field-manager=theirs", "--force-conflicts", "-f", &path]).await;
     fs::remove_file(&path).expect("removed");
     world.apply_gateway("gw", json!({"image": "ours:2"})).await;
 
@@ -53,7 +53,8 @@ async fn a_field_that_somebody_edited_is_named_and_taken_over() {
     let mut world = World::new("conflict-edit").await;
     world.run_gateway("gw", json!({"service": {"annotations": {"example.com/a": "1"}}})).await;
     world.stop().await;
-    let theirs = json!({"metadata": {"annotations": {"example.com/a": "theirs"}}, "spec": {"selector": {"app": "other"}}});
+    let theirs =
+        json!({"metadata": {"annotations": {"example.com/a": "theirs"}}, "spec": {"selector": {"app": "other"}}});
     world.edit_by(Service, "gw", Patch::Merge(theirs)).await;
     world.apply_gateway("gw", json!({"service": {"annotations": {"example.com/a": "2"}}})).await;
     world.start().await;

@@ -368,12 +368,20 @@ impl World {
         }
     }
 
-    pub(crate) fn kubectl(&self, args: &[&str]) -> String {
+    /// Runs kubectl as the administrator, beside the operator in this process; returns all it said.
+    pub(crate) async fn kubectl(&self, args: &[&str]) -> String {
+        let (said, done) = self.try_kubectl(args).await;
+        assert!(done, "kubectl {args:?}: {said}");
+        said
+    }
+
+    /// As [`kubectl`](Self::kubectl); also returns whether it succeeded.
+    pub(crate) async fn try_kubectl(&self, args: &[&str]) -> (String, bool) {
         let kubeconfig = self.plane.kubeconfig(User::Admin);
-        let output = self.plane.binaries().kubectl(Path::new(&kubeconfig)).args(args).output().expect("kubectl");
+        let mut command: tokio::process::Command = self.plane.binaries().kubectl(Path::new(&kubeconfig)).into();
+        let output = within("kubectl to end", command.args(args).output()).await.expect("kubectl");
         let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success(), "kubectl {args:?}: {text}");
-        text
+        (text, output.status.success())
     }
 }
 

@@ -1,0 +1,197 @@
+//! Every example, and the quick start of the seed document, applied as they are and Ready; generated files current.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use igw::object::ChildKind::{Deployment, HorizontalPodAutoscaler, Ingress, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::{Api, ResourceExt as _, api::ListParams};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn generated_files_are_current() {
+    let crds: Vec<Value> = serde_saphyr::from_multiple(&igw::cli::crds().expect("definitions")).expect("YAML");
+    let mut wanted: Vec<_> = crds
+        .iter()
+        .map(|crd| (format!("crds/{}.yaml", crd["metadata"]["name"].as_str().unwrap_or_default()), crd.clone()))
+        .collect();
+    let rbac: Value = serde_saphyr::from_str(&igw::cli::rbac().expect("role")).expect("YAML");
+    let files: Vec<PathBuf> =
+        fs::read_dir(root().join("crds")).expect("crds").map(|e| e.expect("entry").path()).collect();
+    assert_eq!(files.len(), wanted.len(), "one file a definition: {files:?}");
+    wanted.push(("manifests/rbac.yaml".into(), rbac));
+    for (file, wanted) in wanted {
+        let text = fs::read_to_string(root().join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let stored: Value = serde_saphyr::from_str(&text).expect("YAML");
+        assert!(
+            stored == wanted,
+            "{file} is stale: `cargo run -- crds` and `cargo run -- rbac` print what belongs there"
+        );
+    }
+}
+
+/// Every folder below `examples`.
+fn folders() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("examples")).expect("examples");
+    let mut folders: Vec<_> = entries.map(|entry| entry.expect("entry").path()).filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+/// Namespace and name of every Gateway in the YAML files of a folder.
+fn gateways(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("entry").path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("text");
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let of_kind = documents.iter().filter(|document| document["kind"] == "Gateway");
+        found.extend(of_kind.map(|g| (text(&g["metadata"]["namespace"]), text(&g["metadata"]["name"]))));
+    }
+    found
+}
+
+/// All in one test: the minimal example and the quick start have one name and one namespace.
+#[tokio::test]
+async fn every_example_applies_and_becomes_ready() {
+    let mut world = World::without_operator("examples").await;
+    let folders = folders();
+    assert!(!folders.is_empty());
+    let mut namespaces = Vec::new();
+    for folder in &folders {
+        for (namespace, _) in gateways(folder) {
+            namespaces.push(namespace);
+        }
+    }
+    world.start_with(&format!("kubernetes.io/metadata.name in ({})", namespaces.join(","))).await;
+    for folder in &folders {
+        let path = folder.to_string_lossy().into_owned();
+        let readme = fs::read_to_string(folder.join("README.md")).expect("every example has a README");
+        assert!(readme.contains("kubectl apply -f"), "{path}");
+        world.kubectl(&["apply", "-f", &path]).await;
+        let gateways = gateways(folder);
+        assert!(!gateways.is_empty(), "{path} has no Gateway");
+        for (namespace, name) in gateways {
+            let object = format!("igw/{name}");
+            world.kubectl(&["wait", &object, "--for=condition=Ready", "--timeout=60s", "-n", &namespace]).await;
+        }
+    }
+    complete(&mut world).await;
+    for folder in &folders {
+        world.kubectl(&["delete", "--wait=false", "-f", &folder.to_string_lossy()]).await;
+    }
+}
+
+/// What the README of the complete example promises.
+async fn complete(world: &mut World) {
+    world.namespace = "gateway-complete".into();
+    let children = [
+        "ServiceAccount/complete-gateway",
+        "Service/complete",
+        "Deployment/complete",
+        "Ingress/complete",
+        "HorizontalPodAutoscaler/complete-hpa",
+    ];
+    assert_eq!(world.children().await, children);
+    let gateway = world.gateways().get("complete").await.expect("it exists");
+    assert_eq!(gateway.data["status"]["url"], "https://gateway.example.com");
+    assert_eq!(gateway.data["status"]["providerSummary"], "OpenAI,Groq,Ollama");
+    for (kind, name) in
+        [(ServiceAccount, "complete-gateway"), (Ingress, "complete"), (HorizontalPodAutoscaler, "complete-hpa")]
+    {
+        assert_eq!(world.get(kind, name).await.owner_references()[0].name, "complete");
+    }
+}
+
+/// The manifest and the commands as they are printed in the seed document, without the port-forward, which needs a
+/// kubelet: the Service's port and endpoints are looked at instead. The step that creates the namespace is ours.
+#[tokio::test]
+async fn the_quick_start_works_word_for_word() {
+    const MANIFEST: &str = "\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: openai-secret
+  namespace: inference-gateway
+type: Opaque
+stringData:
+  OPENAI_API_KEY: sk-...
+---
+apiVersion: core.inference-gateway.com/v1alpha1
+kind: Gateway
+metadata:
+  name: my-gateway
+  namespace: inference-gateway
+spec:
+  replicas: 1
+  environment: development
+  telemetry:
+    enabled: true
+    metrics:
+      enabled: true
+      port: 9464
+  providers:
+    - name: OpenAI
+      enabled: true
+      env:
+        - name: OPENAI_API_KEY
+          valueFrom:
+            secretKeyRef:
+              name: openai-secret
+              key: OPENAI_API_KEY
+";
+    // In a plane of its own: the minimal example has the same names.
+    let (plane, _turn) = crate::world::breakable_plane().await;
+    let mut world = World::on(plane, "quick-start").await;
+    world.start_with("kubernetes.io/metadata.name=inference-gateway").await;
+    world.namespace = "inference-gateway".into();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("gateway.yaml");
+    fs::write(&file, MANIFEST).expect("written");
+    world.kubectl(&["create", "namespace", "inference-gateway"]).await;
+    world.kubectl(&["apply", "-f", &file.to_string_lossy()]).await;
+    let gateway = world.running("my-gateway").await;
+    let status = &gateway.data["status"];
+    assert_eq!((&status["readyReplicas"], &status["availableReplicas"]), (&json!(1), &json!(1)));
+    assert_eq!(status["providerSummary"], "OpenAI");
+    assert_eq!(status["url"], "http://my-gateway.inference-gateway.svc.cluster.local:8080");
+    let table = world.kubectl(&["get", "gateway", "-A"]).await;
+    assert!(table.contains("my-gateway") && table.contains("Running"), "{table}");
+    let said = world.kubectl(&["describe", "gateway", "my-gateway", "-n", "inference-gateway"]).await;
+    for words in ["Available", "Progressing", "Phase:", "Provider Summary:", "OpenAI"] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+
+    let ports = world.get(Service, "my-gateway").await.data["spec"]["ports"].clone();
+    let numbers: Vec<_> = ports.as_array().into_iter().flatten().map(|port| port["port"].as_i64()).collect();
+    assert_eq!(numbers, [Some(8080), Some(9464)]);
+    let slices: Api<EndpointSlice> = Api::namespaced(world.client.clone(), "inference-gateway");
+    let of_service = ListParams::default().labels("kubernetes.io/service-name=my-gateway");
+    let has_endpoint = async {
+        loop {
+            let list = slices.list(&of_service).await.expect("a list");
+            let ready = list.iter().flat_map(|slice| slice.endpoints.iter().flatten());
+            if ready.into_iter().any(|endpoint| endpoint.conditions.as_ref().is_some_and(|c| c.ready == Some(true))) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    crate::world::within("an endpoint", has_endpoint).await;
+    let env = &world.get(Deployment, "my-gateway").await.data["spec"]["template"]["spec"]["containers"][0]["env"];
+    let key = json!({"name": "openai-secret", "key": "OPENAI_API_KEY"});
+    let passed = env.as_array().into_iter().flatten().any(|var| var["valueFrom"]["secretKeyRef"] == key);
+    assert!(passed, "{env}");
+}

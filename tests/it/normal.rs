@@ -1,0 +1,312 @@
+//! What the API server drops, fills in or writes in another form is never applied twice: every optional field with its
+//! zero value, through the real stages from guard to apply, without a kind of custom resource in between.
+
+use std::{sync::Arc, time::Instant};
+
+use igw::{
+    cache::{Cache, Seen},
+    cluster::{self, Cluster as _, kube::KubeCluster},
+    kinds::{Parent as _, gateway::Gateway},
+    object::{ChildKind, DesiredChild, Identity, ObjectId, ParentId},
+    reconcile::{
+        CacheView,
+        apply::{Memory, Stage, apply},
+        diff::{Plan, diff},
+        guard::guard,
+        rewrite::{Policies, rewrite},
+        seal::{Sealed, seal},
+    },
+};
+use kube::{
+    ResourceExt as _,
+    api::{DynamicObject, Patch},
+};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+/// The stages for a custom resource that nobody else looks after.
+struct Stages {
+    world: World,
+    cluster: KubeCluster,
+    cache: Arc<Cache>,
+    parent: ParentId,
+    identity: Identity,
+    memory: Memory,
+}
+
+impl Stages {
+    async fn new(name: &str) -> Self {
+        let world = World::without_operator(name).await;
+        let gateway = world.apply_gateway("gw", json!({})).await;
+        let config = world.plane.config(controlplane::User::Operator).await.expect("config");
+        let cache = Arc::new(Cache::default());
+        for kind in ChildKind::ALL {
+            cache.watch(kind, None, Seen::ListBegins);
+            cache.watch(kind, None, Seen::ListComplete);
+        }
+        Self {
+            cluster: KubeCluster::new(cluster::kube::client(config).expect("client")),
+            cache,
+            parent: ParentId { kind: Gateway::INFO.kind, namespace: world.namespace.as_str().into(), name: "gw".into() },
+            identity: Identity {
+                namespace: world.namespace.clone(),
+                name: "gw".into(),
+                uid: gateway.uid().expect("a uid"),
+                ..Identity::default()
+            },
+            memory: Memory::default(),
+            world,
+        }
+    }
+
+    fn sealed(&self, documents: &[(ChildKind, Value)]) -> Vec<Sealed> {
+        let child = |(kind, document): &(ChildKind, Value)| {
+            let mut body = document.clone();
+            body["apiVersion"] = kind.info().api_version().into();
+            body["kind"] = kind.info().kind.into();
+            body["metadata"]["name"] = "x".into();
+            body["metadata"]["namespace"] = self.identity.namespace.clone().into();
+            DesiredChild { id: ObjectId::new(*kind, &self.identity.namespace, "x"), body, shared_fields: &[] }
+        };
+        let children: Vec<_> = documents.iter().map(child).collect();
+        let admitted = guard(&self.identity, &children, rewrite(&children, &Policies::default())).expect("admitted");
+        seal(&Gateway::INFO, &self.identity, admitted)
+    }
+
+    fn plan(&self, sealed: &[Sealed]) -> Plan {
+        let view = CacheView { cache: &self.cache, uid: &self.identity.uid };
+        diff(&self.parent, &self.identity.uid, sealed, &view, &self.memory.accepted)
+    }
+
+    /// Takes in an object as a watch does.
+    async fn see(&self, object: &DynamicObject) {
+        let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
+        let kind = ChildKind::ALL.into_iter().find(|k| k.info().kind == kind).expect("a child kind");
+        let id = ObjectId::new(kind, &self.identity.namespace, &object.name_any());
+        let live = self.cluster.get(&id).await.expect("a read").expect("it exists");
+        self.cache.watch(kind, Some(id), Seen::There(live));
+    }
+
+    /// Applies documents; returns the objects of which the server did not take every field as it was sent.
+    async fn apply(&mut self, sealed: &[Sealed]) -> Vec<ObjectId> {
+        let plan = self.plan(sealed);
+        let stage = Stage {
+            cluster: &self.cluster,
+            cache: &self.cache,
+            parent: &self.parent,
+            identity: &self.identity,
+            now: Instant::now(),
+        };
+        let applied = apply(&stage, &plan, sealed, &mut self.memory).await;
+        for outcome in &applied.outcomes {
+            assert!(outcome.result.is_ok(), "{}: {:?}", outcome.id, outcome.result);
+        }
+        applied.not_taken
+    }
+}
+
+/// Every optional field of every kind with `false`, `0`, `""`, `{}`, `[]` or null, as far as the API server accepts
+/// them there, and the values it writes in another form.
+fn zeros() -> Vec<(ChildKind, Value)> {
+    let probe = json!({
+        "httpGet": {"path": "", "port": "http", "host": "", "scheme": "", "httpHeaders": []},
+        "initialDelaySeconds": 0,
+        "timeoutSeconds": 0,
+        "periodSeconds": 0,
+        "successThreshold": 0,
+        "failureThreshold": 0,
+    });
+    let container = json!({
+        "name": "a",
+        "image": "a:1",
+        "imagePullPolicy": "",
+        "command": [],
+        "args": ["", "0"],
+        "workingDir": "",
+        "env": [
+            {"name": "EMPTY", "value": ""},
+            {"name": "TWICE", "value": "1"},
+            {"name": "REF", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": false}}},
+            {"name": "FIELD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name", "apiVersion": ""}}},
+            {"name": "SIZE", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "0"}}},
+            {"name": "TWICE", "value": "2"},
+        ],
+        "envFrom": [{"prefix": "", "configMapRef": {"name": "c", "optional": false}}],
+        "ports": [{"name": "http", "containerPort": 80, "hostPort": 0, "hostIP": "", "protocol": ""}],
+        "resources": {"limits": {"cpu": 1, "memory": "0.5Gi"}, "requests": {"cpu": "0", "memory": "0"}, "claims": []},
+        "volumeMounts": [{"name": "v", "mountPath": "/v", "subPath": "", "subPathExpr": "", "readOnly": false}],
+        "volumeDevices": [],
+        "livenessProbe": probe,
+        "readinessProbe": probe,
+        "lifecycle": {},
+        "terminationMessagePath": "",
+        "terminationMessagePolicy": "",
+        "securityContext": {
+            "privileged": false,
+            "readOnlyRootFilesystem": false,
+            "allowPrivilegeEscalation": false,
+            "runAsNonRoot": false,
+            "runAsUser": 0,
+            "runAsGroup": 0,
+            "capabilities": {"add": [], "drop": []},
+            "seccompProfile": null,
+            "procMount": null,
+        },
+        "stdin": false,
+        "stdinOnce": false,
+        "tty": false,
+    });
+    let pod = json!({
+        "containers": [container],
+        "initContainers": [{"name": "i", "image": "i:1", "env": [], "resources": {}}],
+        "volumes": [
+            {"name": "v", "emptyDir": {}},
+            {"name": "w", "emptyDir": {"medium": "", "sizeLimit": "1Gi"}},
+            {"name": "p", "projected": {"defaultMode": 0, "sources": [{"secret": {"name": "s", "items": [], "optional": false}}]}},
+            {"name": "c", "configMap": {"name": "c", "defaultMode": 0, "items": [], "optional": false}},
+        ],
+        "restartPolicy": "",
+        "terminationGracePeriodSeconds": 0,
+        "dnsPolicy": "",
+        "nodeSelector": {},
+        "serviceAccountName": "",
+        "automountServiceAccountToken": false,
+        "nodeName": "",
+        "hostNetwork": false,
+        "hostPID": false,
+        "hostIPC": false,
+        "shareProcessNamespace": false,
+        "enableServiceLinks": false,
+        "securityContext": {"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": false, "fsGroup": 0, "supplementalGroups": [], "sysctls": []},
+        "imagePullSecrets": [],
+        "hostname": "",
+        "subdomain": "",
+        "affinity": {},
+        "schedulerName": "",
+        "tolerations": [{"key": "a", "operator": "Exists", "value": "", "effect": "NoExecute", "tolerationSeconds": 0}],
+        "hostAliases": [],
+        "priorityClassName": "",
+        "dnsConfig": {},
+        "readinessGates": [],
+        "topologySpreadConstraints": [],
+        "overhead": {},
+        "setHostnameAsFQDN": false,
+    });
+    vec![
+        (
+            ChildKind::ServiceAccount,
+            json!({"automountServiceAccountToken": false, "secrets": [], "imagePullSecrets": [], "metadata": {"labels": {}, "annotations": {"empty": ""}}}),
+        ),
+        (ChildKind::ConfigMap, json!({"immutable": false, "data": {"empty": ""}, "binaryData": {"none": ""}})),
+        (
+            ChildKind::Service,
+            json!({"spec": {
+                "type": "",
+                "clusterIP": "",
+                "clusterIPs": [],
+                "externalIPs": [],
+                "externalName": "",
+                "externalTrafficPolicy": "",
+                "healthCheckNodePort": 0,
+                "ipFamilies": [],
+                "loadBalancerIP": "",
+                "loadBalancerSourceRanges": [],
+                "publishNotReadyAddresses": false,
+                "sessionAffinity": "",
+                "selector": {"app": ""},
+                "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "", "nodePort": 0}],
+            }}),
+        ),
+        (
+            ChildKind::Deployment,
+            json!({"spec": {
+                "replicas": 0,
+                "paused": false,
+                "minReadySeconds": 0,
+                "revisionHistoryLimit": 0,
+                "progressDeadlineSeconds": 600,
+                "strategy": {"type": "", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
+                "selector": {"matchLabels": {"app": "x"}, "matchExpressions": []},
+                "template": {"metadata": {"labels": {"app": "x"}, "annotations": {}}, "spec": pod},
+            }}),
+        ),
+        (
+            ChildKind::Ingress,
+            json!({"spec": {
+                "ingressClassName": null,
+                "tls": [{"hosts": [], "secretName": ""}],
+                "rules": [{"host": "", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "x", "port": {"name": "http", "number": 0}}}}]}}],
+            }}),
+        ),
+        (
+            ChildKind::HorizontalPodAutoscaler,
+            json!({"spec": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "x"},
+                "minReplicas": null,
+                "maxReplicas": 2,
+                "metrics": [],
+                "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0, "selectPolicy": null, "policies": []}, "scaleUp": {}},
+            }}),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn zero_values_are_applied_once() {
+    let mut stages = Stages::new("zeros").await;
+    let documents = zeros();
+    assert_eq!(documents.len(), ChildKind::ALL.len(), "every kind");
+    let sealed = stages.sealed(&documents);
+    let not_taken = stages.apply(&sealed).await;
+    // A default that the table of normal forms does not know is learnt from the answer, and counted.
+    let learnt = not_taken.iter().flat_map(|id| {
+        stages.memory.accepted[id].1.iter().map(move |field| {
+            let shown = |value: &Option<Value>| value.as_ref().map(Value::to_string).unwrap_or_default();
+            format!("{id} {}: sent {}, is {}", field.path, shown(&field.new), shown(&field.old))
+        })
+    });
+    let learnt: Vec<_> = learnt.collect();
+    assert!(learnt.is_empty(), "fields that the server changed: {learnt:#?}");
+    assert!(stages.plan(&sealed).is_empty(), "{}", stages.plan(&sealed).show(true));
+
+    // A new process knows nothing of the answers; it sees what the server has.
+    stages.memory = Memory::default();
+    stages.cache = Arc::new(Cache::default());
+    for wanted in &sealed {
+        let live = stages.cluster.get(&wanted.id).await.expect("a read").expect("it exists");
+        stages.cache.watch(wanted.id.kind, Some(wanted.id.clone()), Seen::There(live));
+    }
+    assert!(stages.plan(&sealed).is_empty(), "{}", stages.plan(&sealed).show(true));
+    drop(stages.world);
+}
+
+/// A value that the server stores in another form: its form counts from then on.
+#[tokio::test]
+async fn what_the_server_does_not_take_is_not_sent_twice() {
+    let mut stages = Stages::new("not-taken").await;
+    let deployment = |cpu: &str| {
+        let container = json!({"name": "a", "image": "a:1", "resources": {"limits": {"cpu": cpu}}});
+        let template = json!({"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [container]}});
+        let spec = json!({"replicas": 1, "selector": {"matchLabels": {"app": "x"}}, "template": template});
+        [(ChildKind::Deployment, json!({"spec": spec}))]
+    };
+    // Rounded up to a thousandth of a CPU.
+    let sealed = stages.sealed(&deployment("100u"));
+    let not_taken = stages.apply(&sealed).await;
+    assert_eq!(not_taken, [sealed[0].id.clone()]);
+    assert!(stages.plan(&sealed).is_empty(), "{}", stages.plan(&sealed).show(true));
+
+    // Only for this intent, and only that value: another change is seen.
+    let live = stages.world.edit_by(ChildKind::Deployment, "x", edited("7")).await;
+    stages.see(&live).await;
+    assert!(stages.plan(&sealed).show(true).contains(r#"cpu: "7" -> "100u""#), "{}", stages.plan(&sealed).show(true));
+    let sealed = stages.sealed(&deployment("1000m"));
+    assert!(stages.apply(&sealed).await.is_empty(), "one CPU in another form is no difference");
+    assert!(stages.plan(&sealed).is_empty());
+}
+
+fn edited(cpu: &str) -> Patch<Value> {
+    let container = json!({"name": "a", "resources": {"limits": {"cpu": cpu}}});
+    Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": [container]}}}}))
+}
