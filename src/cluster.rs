@@ -16,6 +16,19 @@ pub trait Cluster: Send + Sync + 'static {
     /// One server-side apply.
     fn apply(&self, request: Apply<'_>) -> impl Future<Output = Result<Live, Refusal>> + Send;
 
+    /// Puts single places of this very object right, by JSON patch operations. An apply has to follow, and then
+    /// [`Cluster::forget_updates`].
+    fn patch(
+        &self,
+        id: &ObjectId,
+        live: &Live,
+        operations: &[Value],
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+
+    /// Takes what our manager did other than by apply out of the managed fields: it would hold on to fields that a later
+    /// apply no longer sends.
+    fn forget_updates(&self, id: &ObjectId) -> impl Future<Output = Result<Option<Live>, Refusal>> + Send;
+
     /// Reads one object that the cache does not have.
     fn get(&self, id: &ObjectId) -> impl Future<Output = Result<Option<Live>, Refusal>> + Send;
 

@@ -7,6 +7,7 @@ pub mod guard;
 pub mod memory;
 pub mod prune;
 pub mod reason;
+pub mod repair;
 pub mod rewrite;
 pub mod seal;
 pub mod status;

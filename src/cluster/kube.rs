@@ -8,14 +8,17 @@ use kube::{
     Api, Client, Config,
     api::{DeleteParams, ListParams, Preconditions},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Value, json};
 
 use super::{Apply, Cluster, Failure, Refusal, Sent, Waiting};
 use crate::{
     kinds::ParentInfo,
     object::{
-        Identity, MANAGED_BY, MANAGED_BY_LABEL, ObjectId, STATUS_MANAGER,
+        FIELD_MANAGER, Identity, MANAGED_BY, MANAGED_BY_LABEL, ObjectId, STATUS_MANAGER,
         live::{Live, Wire},
     },
 };
@@ -89,6 +92,39 @@ impl Cluster for KubeCluster {
         Ok(Live::new(id.kind, &wire))
     }
 
+    async fn patch(&self, id: &ObjectId, live: &Live, operations: &[Value]) -> Result<(), Refusal> {
+        let path = format!("{}/{}?fieldManager={FIELD_MANAGER}", id.kind.info().path(Some(&id.namespace)), id.name);
+        let mut patch = vec![json!({"op": "test", "path": "/metadata/uid", "value": &*live.uid})];
+        patch.extend_from_slice(operations);
+        self.send::<IgnoredAny>(Sent::Update, Method::PATCH, path, &patch.into()).await.map(|_| ())
+    }
+
+    async fn forget_updates(&self, id: &ObjectId) -> Result<Option<Live>, Refusal> {
+        const TRIES: u32 = 5;
+        let path = format!("{}/{}", id.kind.info().path(Some(&id.namespace)), id.name);
+        let patch_path = format!("{path}?fieldManager={FIELD_MANAGER}");
+        let mut tries = 1;
+        loop {
+            let object: Value = self.send(Sent::Update, Method::GET, path.clone(), &Value::Null).await?;
+            let Some(all) = object["metadata"]["managedFields"].as_array() else { return Ok(None) };
+            let stays = |entry: &&Value| entry["manager"] != FIELD_MANAGER || entry["operation"] != "Update";
+            let left: Vec<_> = all.iter().filter(stays).collect();
+            if left.len() == all.len() {
+                return Ok(None);
+            }
+            let patch = json!([
+                {"op": "test", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"]},
+                {"op": "replace", "path": "/metadata/managedFields", "value": left},
+            ]);
+            match self.send::<Wire>(Sent::Update, Method::PATCH, patch_path.clone(), &patch).await {
+                Ok(wire) => return Ok(Some(Live::new(id.kind, &wire))),
+                // Somebody wrote in between, so the test failed.
+                Err(Refusal::Content { .. }) if tries < TRIES => tries += 1,
+                Err(refusal) => return Err(refusal),
+            }
+        }
+    }
+
     async fn get(&self, id: &ObjectId) -> Result<Option<Live>, Refusal> {
         let path = format!("{}/{}", id.kind.info().path(Some(&id.namespace)), id.name);
         match self.send::<Wire>(Sent::Update, Method::GET, path, &Value::Null).await {
@@ -107,7 +143,7 @@ impl Cluster for KubeCluster {
         let mut body = json!(params);
         body["kind"] = json!("DeleteOptions");
         body["apiVersion"] = json!("v1");
-        self.send::<serde::de::IgnoredAny>(Sent::Update, Method::DELETE, path, &body).await.map(|_| ())
+        self.send::<IgnoredAny>(Sent::Update, Method::DELETE, path, &body).await.map(|_| ())
     }
 
     async fn apply_status(&self, kind: &ParentInfo, parent: &Identity, status: &Value) -> Result<u64, Refusal> {

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{
     diff::{Accepted, Action, Blocked, Cause, Change, Field, Plan, Whose, whose},
     reason::{Reason, Retry},
+    repair::repair,
     seal::Sealed,
 };
 use crate::{
@@ -310,7 +311,7 @@ impl<C: Cluster> Stage<'_, C> {
             let shown: Vec<_> = fields.iter().map(|field| field.show(false)).collect();
             let message = format!("took back {}: {}", wanted.id, list(&shown));
             applied.notices.push(Notice::about(false, "DriftReverted", &wanted.id, paths(fields), message));
-            return self.send(wanted, &body, true, memory, applied).await;
+            return self.force(wanted, live, &body, memory, applied).await;
         }
         if cause == Cause::Reclaim {
             let message = format!("{} had lost its owner reference or label and was taken back", wanted.id);
@@ -325,10 +326,52 @@ impl<C: Cluster> Stage<'_, C> {
                     let paths = reported.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>().join(", ");
                     applied.notices.push(Notice::about(true, "FieldConflict", &wanted.id, paths, message));
                 }
-                self.send(wanted, &body, true, memory, applied).await
+                self.force(wanted, live, &body, memory, applied).await
+            }
+            Err(refusal @ Refusal::Content { .. }) => {
+                self.make_room(wanted, live, &body, refusal, memory, applied).await
             }
             answer => answer,
         }
+    }
+
+    /// Forces a document.
+    async fn force(
+        &self,
+        wanted: &Sealed,
+        live: &Live,
+        body: &Value,
+        memory: &mut Memory,
+        applied: &mut Applied,
+    ) -> Result<(), Refusal> {
+        match self.send(wanted, body, true, memory, applied).await {
+            Err(refusal @ Refusal::Content { .. }) => {
+                self.make_room(wanted, live, body, refusal, memory, applied).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// When what somebody left beside our fields makes the whole invalid, that is put right first.
+    async fn make_room(
+        &self,
+        wanted: &Sealed,
+        live: &Live,
+        body: &Value,
+        refusal: Refusal,
+        memory: &mut Memory,
+        applied: &mut Applied,
+    ) -> Result<(), Refusal> {
+        let operations = repair(&wanted.body, &live.document());
+        if operations.is_empty() {
+            return Err(refusal);
+        }
+        self.cluster.patch(&wanted.id, live, &operations).await?;
+        self.send(wanted, body, true, memory, applied).await?;
+        if let Some(live) = self.cluster.forget_updates(&wanted.id).await? {
+            self.cache.wrote(&wanted.id, live);
+        }
+        Ok(())
     }
 
     /// Before `replicas` leaves the document because an autoscaler takes over: a second manager holds the running

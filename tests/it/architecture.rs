@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["reconcile::guard"],
     &["reconcile::seal"],
     &["reconcile::diff"],
-    &["reconcile::reason"],
+    &["reconcile::reason", "reconcile::repair"],
     &["reconcile::apply"],
     &["reconcile::prune", "reconcile::status"],
     &["reconcile::memory"],
@@ -101,7 +101,8 @@ fn imports(module: &str, code: &str, known: &BTreeSet<String>) -> BTreeSet<Strin
                 // A module may use what is inside it.
                 _ => continue,
             };
-            let of = |name: &&String| path.strip_prefix(name.as_str()).is_some_and(|r| r.is_empty() || r.starts_with("::"));
+            let of =
+                |name: &&String| path.strip_prefix(name.as_str()).is_some_and(|r| r.is_empty() || r.starts_with("::"));
             found.extend(known.iter().filter(of).max_by_key(|name| name.len()).cloned());
         }
     }

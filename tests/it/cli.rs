@@ -34,7 +34,7 @@ async fn errors_end_with_what_to_do() {
     for (args, environment, words) in [
         (&selector[..], &[][..], r#"failed to read label selector "team in x""#),
         (&["run"][..], &[("WATCH_NAMESPACE_SELECTOR", "=x")][..], "write for example team=a"),
-        (&["run", "--kubeconfig", "/does/not/exist"][..], &[][..], "--kubeconfig FILE"),
+        (&["run", "--kubeconfig", "/does/not/exist"][..], &[][..], "failed to read kubeconfig /does/not/exist"),
         (&["run", "--metrics-secure"][..], &[][..], "leave it out"),
         (&["render", "-f", "/does/not/exist"][..], &[][..], "/does/not/exist"),
     ] {

@@ -48,7 +48,11 @@ impl Stages {
         Self {
             cluster: KubeCluster::new(cluster::kube::client(config).expect("client")),
             cache,
-            parent: ParentId { kind: Gateway::INFO.kind, namespace: world.namespace.as_str().into(), name: "gw".into() },
+            parent: ParentId {
+                kind: Gateway::INFO.kind,
+                namespace: world.namespace.as_str().into(),
+                name: "gw".into(),
+            },
             identity: Identity {
                 namespace: world.namespace.clone(),
                 name: "gw".into(),
