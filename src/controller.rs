@@ -249,7 +249,6 @@ async fn one<P: Parent>(object: Arc<ParentObject>, shared: Arc<Shared>) -> Resul
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the library gives it by value")]
 fn retry_later(_: Arc<ParentObject>, _: &TooLong, _: Arc<Shared>) -> Action {
     Action::requeue(Duration::from_secs(5))
 }

@@ -151,11 +151,12 @@ fn text(value: &Value) -> Option<String> {
 }
 
 fn is_quantity(trail: &Trail<'_>) -> bool {
-    match trail.last_fields() {
-        (_, Some("limits" | "requests")) | (Some("averageValue" | "sizeLimit" | "divisor"), _) => true,
-        (Some("value"), Some("target")) => true,
-        _ => false,
-    }
+    matches!(
+        trail.last_fields(),
+        (_, Some("limits" | "requests"))
+            | (Some("averageValue" | "sizeLimit" | "divisor"), _)
+            | (Some("value"), Some("target"))
+    )
 }
 
 #[cfg(test)]

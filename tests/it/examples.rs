@@ -1,4 +1,4 @@
-//! Every example, and the quick start of the seed document, applied as they are and Ready; generated files current.
+//! Every example, and the quick start of the README, applied as they are and Ready.
 
 use std::{
     fs,
@@ -14,28 +14,6 @@ use crate::world::World;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-#[test]
-fn generated_files_are_current() {
-    let crds: Vec<Value> = serde_saphyr::from_multiple(&igw::cli::crds().expect("definitions")).expect("YAML");
-    let mut wanted: Vec<_> = crds
-        .iter()
-        .map(|crd| (format!("crds/{}.yaml", crd["metadata"]["name"].as_str().unwrap_or_default()), crd.clone()))
-        .collect();
-    let rbac: Value = serde_saphyr::from_str(&igw::cli::rbac().expect("role")).expect("YAML");
-    let files: Vec<PathBuf> =
-        fs::read_dir(root().join("crds")).expect("crds").map(|e| e.expect("entry").path()).collect();
-    assert_eq!(files.len(), wanted.len(), "one file a definition: {files:?}");
-    wanted.push(("manifests/rbac.yaml".into(), rbac));
-    for (file, wanted) in wanted {
-        let text = fs::read_to_string(root().join(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let stored: Value = serde_saphyr::from_str(&text).expect("YAML");
-        assert!(
-            stored == wanted,
-            "{file} is stale: `cargo run -- crds` and `cargo run -- rbac` print what belongs there"
-        );
-    }
 }
 
 /// Every folder below `examples`.
