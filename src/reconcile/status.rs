@@ -170,18 +170,19 @@ fn verdict(before: &Value, status: Value, rollout: Rollout<'_>) -> Verdict {
     if *before == status {
         return Verdict::Same;
     }
-    let without_counts = |status: &Value| {
+    let without = |status: &Value, left_out: &[&str]| {
         let mut status = status.clone();
         if let Value::Object(map) = &mut status {
-            map.retain(|key, _| !COUNTS.contains(&key.as_str()));
+            map.retain(|key, _| !left_out.contains(&key.as_str()));
         }
         status
     };
-    let moving = matches!(rollout, Rollout::Rolling | Rollout::Scaling);
-    if moving && without_counts(before) == without_counts(&status) {
-        Verdict::Later(status)
-    } else {
-        Verdict::Write(status)
+    let differ = |left_out: &[&str]| without(before, left_out) != without(&status, left_out);
+    match rollout {
+        // Pods that are made and not ready yet tell nobody anything.
+        Rollout::Rolling if !differ(&["replicas"]) => Verdict::Same,
+        Rollout::Rolling | Rollout::Scaling if !differ(&COUNTS) => Verdict::Later(status),
+        _ => Verdict::Write(status),
     }
 }
 

@@ -93,7 +93,7 @@ async fn complete(world: &mut World) {
     }
 }
 
-/// The manifest and the commands as they are printed in the seed document, without the port-forward, which needs a
+/// The manifest and the commands as the README prints them, without the port-forward, which needs a
 /// kubelet: the Service's port and endpoints are looked at instead. The step that creates the namespace is ours.
 #[tokio::test]
 async fn the_quick_start_works_word_for_word() {

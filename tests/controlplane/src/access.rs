@@ -34,8 +34,7 @@ impl ControlPlane {
     /// The client configuration of a user, for a client with layers of its own.
     pub async fn config(&self, user: User) -> Result<Config> {
         let path = self.kubeconfig(user);
-        let kubeconfig = Kubeconfig::read_from(&path)
-            .with_context(|| format!("cannot read {}", path.display()))?;
+        let kubeconfig = Kubeconfig::read_from(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok(Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
     }
 
@@ -48,20 +47,14 @@ impl ControlPlane {
     pub async fn service_account_token(&self, namespace: &str, name: &str) -> Result<String> {
         let api: Api<ServiceAccount> = Api::namespaced(self.client(User::Admin).await?, namespace);
         let request = TokenRequest {
-            spec: Some(TokenRequestSpec {
-                expiration_seconds: Some(3600),
-                ..Default::default()
-            }),
+            spec: Some(TokenRequestSpec { expiration_seconds: Some(3600), ..Default::default() }),
             ..Default::default()
         };
         let answer: TokenRequest = api
             .create_subresource("token", name, &PostParams::default(), &request)
             .await
             .with_context(|| format!("no token for the ServiceAccount {namespace}/{name}"))?;
-        answer
-            .status
-            .and_then(|status| status.token)
-            .context("the answer to a TokenRequest has no token")
+        answer.status.and_then(|status| status.token).context("the answer to a TokenRequest has no token")
     }
 
     /// Creates a namespace that no other test of this process has, and waits until pods can be created in it.
@@ -75,12 +68,9 @@ impl ControlPlane {
         api.create(&PostParams::default(), &namespace)
             .await
             .with_context(|| format!("cannot create the namespace {name}"))?;
-        timeout(
-            Duration::from_secs(30),
-            default_service_account(&client, &name),
-        )
-        .await
-        .with_context(|| format!("the namespace {name} got no default ServiceAccount in 30 s"))??;
+        timeout(Duration::from_secs(30), default_service_account(&client, &name))
+            .await
+            .with_context(|| format!("the namespace {name} got no default ServiceAccount in 30 s"))??;
         Ok(name)
     }
 }

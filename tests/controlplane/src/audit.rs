@@ -26,11 +26,7 @@ pub(crate) fn log_file(folder: &Path) -> PathBuf {
 }
 
 pub(crate) fn write_policy(folder: &Path) -> Result<()> {
-    let own: Vec<&str> = COMPONENTS
-        .iter()
-        .map(|(user, _)| *user)
-        .chain(["system:apiserver"])
-        .collect();
+    let own: Vec<&str> = COMPONENTS.iter().map(|(user, _)| *user).chain(["system:apiserver"]).collect();
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -114,17 +110,12 @@ pub struct AuditResponse {
 impl AuditEntry {
     /// Whether the request was one that changes something, whatever its answer.
     pub fn is_write(&self) -> bool {
-        matches!(
-            self.verb.as_str(),
-            "create" | "update" | "patch" | "delete" | "deletecollection"
-        )
+        matches!(self.verb.as_str(), "create" | "update" | "patch" | "delete" | "deletecollection")
     }
 
     /// The HTTP status code of the answer.
     pub fn code(&self) -> u16 {
-        self.response_status
-            .as_ref()
-            .map_or(0, |status| status.code)
+        self.response_status.as_ref().map_or(0, |status| status.code)
     }
 
     /// The plural name, with the subresource after a slash if there is one; empty for a path like `/version`.
@@ -164,9 +155,7 @@ impl Audit {
         let mut file = match File::open(&self.path) {
             // The API server makes it when it has something to write.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-            file => {
-                file.with_context(|| format!("cannot read the audit log {}", self.path.display()))?
-            }
+            file => file.with_context(|| format!("cannot read the audit log {}", self.path.display()))?,
         };
         file.seek(SeekFrom::Start(self.position))?;
         let mut bytes = Vec::new();
@@ -180,15 +169,8 @@ impl Audit {
     /// request of its own (with `client`, which must be a user with rights) and reads until that is in the log.
     pub async fn read_settled(&mut self, client: &Client) -> Result<Vec<AuditEntry>> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let uri = format!(
-            "/version?settle={}-{}",
-            std::process::id(),
-            NUMBER.fetch_add(1, Ordering::Relaxed)
-        );
-        client
-            .send(http::Request::get(&uri).body(Body::empty())?)
-            .await
-            .context("cannot ask for the version")?;
+        let uri = format!("/version?settle={}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        client.send(http::Request::get(&uri).body(Body::empty())?).await.context("cannot ask for the version")?;
         let mut entries = Vec::new();
         let deadline = Instant::now() + Duration::from_secs(10);
         while Instant::now() < deadline {
@@ -200,26 +182,16 @@ impl Audit {
             // A file has no better way to say that it grew.
             sleep(Duration::from_millis(2)).await;
         }
-        bail!(
-            "the audit log {} does not grow: was the control plane started with audit off?",
-            self.path.display()
-        )
+        bail!("the audit log {} does not grow: was the control plane started with audit off?", self.path.display())
     }
 }
 
 /// The complete lines, and how many bytes they are; the last line may still be in the writing.
 fn parse(bytes: &[u8]) -> Result<(Vec<AuditEntry>, u64)> {
-    let end = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |place| place + 1);
-    let lines = bytes[..end]
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty());
+    let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
+    let lines = bytes[..end].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     let entries = lines
-        .map(|line| {
-            serde_json::from_slice(line).context("a line of the audit log is not as expected")
-        })
+        .map(|line| serde_json::from_slice(line).context("a line of the audit log is not as expected"))
         .collect::<Result<_>>()?;
     Ok((entries, u64::try_from(end)?))
 }
@@ -238,11 +210,7 @@ mod tests {
         assert_eq!(usize::try_from(used).expect("small"), 2 * (LINE.len() + 1));
         let entry = &entries[0];
         assert_eq!(
-            (
-                entry.user.username.as_str(),
-                entry.resource().as_str(),
-                entry.code()
-            ),
+            (entry.user.username.as_str(), entry.resource().as_str(), entry.code()),
             ("operator", "configmaps", 409)
         );
         assert!(entry.is_write());

@@ -44,24 +44,9 @@ pub(crate) fn plan(layout: &Layout<'_>, options: &Options) -> Plan {
         components: vec![
             component(ETCD, &binaries.etcd, 0, etcd(layout)),
             // Above etcd: without it the API server does not end when it is asked to.
-            component(
-                APISERVER,
-                &binaries.kube_apiserver,
-                1,
-                apiserver(layout, options),
-            ),
-            component(
-                CONTROLLERS,
-                &binaries.kube_controller_manager,
-                2,
-                controllers(layout, options),
-            ),
-            component(
-                SCHEDULER,
-                &binaries.kube_scheduler,
-                2,
-                scheduler(layout, options),
-            ),
+            component(APISERVER, &binaries.kube_apiserver, 1, apiserver(layout, options)),
+            component(CONTROLLERS, &binaries.kube_controller_manager, 2, controllers(layout, options)),
+            component(SCHEDULER, &binaries.kube_scheduler, 2, scheduler(layout, options)),
             component(KWOK, &binaries.kwok, 2, kwok(layout)),
         ],
     }
@@ -99,27 +84,15 @@ fn apiserver(layout: &Layout<'_>, options: &Options) -> Vec<String> {
         format!("--token-auth-file={}", file("tokens.csv")),
         "--authorization-mode=RBAC".into(),
         "--service-account-issuer=https://kubernetes.default.svc".into(),
-        format!(
-            "--service-account-signing-key-file={}",
-            file("service-accounts.key")
-        ),
-        format!(
-            "--service-account-key-file={}",
-            file("service-accounts.pub")
-        ),
+        format!("--service-account-signing-key-file={}", file("service-accounts.key")),
+        format!("--service-account-key-file={}", file("service-accounts.pub")),
         "--service-cluster-ip-range=10.32.0.0/16".into(),
         "--profiling=false".into(),
     ];
     if options.audit {
         arguments.extend([
-            format!(
-                "--audit-policy-file={}",
-                audit::policy_file(layout.folder).display()
-            ),
-            format!(
-                "--audit-log-path={}",
-                audit::log_file(layout.folder).display()
-            ),
+            format!("--audit-policy-file={}", audit::policy_file(layout.folder).display()),
+            format!("--audit-log-path={}", audit::log_file(layout.folder).display()),
             // The entry is written before the request is over, so a test can count on it.
             "--audit-log-mode=blocking".into(),
             // One file, however long the benchmark: readers keep their position in it.
@@ -134,10 +107,7 @@ fn controllers(layout: &Layout<'_>, options: &Options) -> Vec<String> {
     let mut arguments = client(layout, "system:kube-controller-manager");
     arguments.extend([
         format!("--root-ca-file={}", file("ca.crt")),
-        format!(
-            "--service-account-private-key-file={}",
-            file("service-accounts.key")
-        ),
+        format!("--service-account-private-key-file={}", file("service-accounts.key")),
         format!("--cert-dir={}", layout.folder.join("credentials").display()),
         "--leader-elect=false".into(),
         "--horizontal-pod-autoscaler-sync-period=1s".into(),
@@ -157,14 +127,8 @@ fn scheduler(layout: &Layout<'_>, options: &Options) -> Vec<String> {
 
 fn kwok(layout: &Layout<'_>) -> Vec<String> {
     vec![
-        format!(
-            "--kubeconfig={}",
-            layout.credentials.kubeconfig("system:kwok").display()
-        ),
-        format!(
-            "--config={}",
-            simulated::stages_file(layout.folder).display()
-        ),
+        format!("--kubeconfig={}", layout.credentials.kubeconfig("system:kwok").display()),
+        format!("--config={}", simulated::stages_file(layout.folder).display()),
         "--manage-all-nodes=true".into(),
         "--node-lease-duration-seconds=40".into(),
         // Enough addresses for the benchmark's pods.
@@ -175,10 +139,7 @@ fn kwok(layout: &Layout<'_>) -> Vec<String> {
 /// A client of the API server that itself serves nothing.
 fn client(layout: &Layout<'_>, user: &str) -> Vec<String> {
     vec![
-        format!(
-            "--kubeconfig={}",
-            layout.credentials.kubeconfig(user).display()
-        ),
+        format!("--kubeconfig={}", layout.credentials.kubeconfig(user).display()),
         "--secure-port=0".into(),
         "--profiling=false".into(),
     ]

@@ -9,8 +9,8 @@ use std::{
 
 use anyhow::{Context, Result};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 
 /// The users that a person or a test can act as.
@@ -56,10 +56,7 @@ pub(crate) struct Credentials {
 impl Credentials {
     /// Makes everything new for the API server at `https://127.0.0.1:<port>`.
     pub(crate) fn create(folder: &Path, port: u16) -> Result<Self> {
-        let this = Self {
-            folder: folder.join("credentials"),
-            server: format!("https://127.0.0.1:{port}"),
-        };
+        let this = Self { folder: folder.join("credentials"), server: format!("https://127.0.0.1:{port}") };
         fs::create_dir_all(&this.folder).context("cannot create the folder for credentials")?;
 
         let now = SystemTime::now();
@@ -70,33 +67,18 @@ impl Credentials {
         };
         let mut ca = CertificateParams::default();
         validity(&mut ca);
-        ca.distinguished_name
-            .push(DnType::CommonName, "controlplane-ca");
+        ca.distinguished_name.push(DnType::CommonName, "controlplane-ca");
         ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        ca.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
-        let ca =
-            CertifiedIssuer::self_signed(ca, KeyPair::generate()?).context("cannot make the CA")?;
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate()?).context("cannot make the CA")?;
         let key = KeyPair::generate()?;
-        let names = [
-            "127.0.0.1",
-            "localhost",
-            "kubernetes",
-            "kubernetes.default",
-            "kubernetes.default.svc",
-        ];
+        let names = ["127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
         let mut server = CertificateParams::new(names.map(str::to_owned).to_vec())?;
         validity(&mut server);
-        server
-            .distinguished_name
-            .push(DnType::CommonName, "kube-apiserver");
+        server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         server.use_authority_key_identifier_extension = true;
-        let certificate = server
-            .signed_by(&key, &ca)
-            .context("cannot make the API server's certificate")?;
+        let certificate = server.signed_by(&key, &ca).context("cannot make the API server's certificate")?;
         let tokens_key = KeyPair::generate()?;
 
         this.write("ca.crt", &ca.pem())?;
@@ -110,16 +92,8 @@ impl Credentials {
 
     fn write_users(&self) -> Result<()> {
         let mut table = String::new();
-        let people = User::ALL.map(|user| {
-            (
-                user.name(),
-                if user == User::Admin {
-                    "system:masters"
-                } else {
-                    "controlplane:users"
-                },
-            )
-        });
+        let people = User::ALL
+            .map(|user| (user.name(), if user == User::Admin { "system:masters" } else { "controlplane:users" }));
         for (name, group) in people.into_iter().chain(COMPONENTS) {
             let token = random();
             table.push_str(&format!("{token},{name},{name},{group}\n"));
@@ -171,7 +145,5 @@ fn kubeconfig_name(user: &str) -> String {
 /// A token nobody guesses. The standard library seeds this hasher from the system's random source; the whole folder is
 /// readable by its owner alone and lives as long as the instance.
 fn random() -> String {
-    (0u8..4)
-        .map(|part| format!("{:016x}", RandomState::new().hash_one(part)))
-        .collect()
+    (0u8..4).map(|part| format!("{:016x}", RandomState::new().hash_one(part))).collect()
 }

@@ -5,10 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
-mod existing;
 mod examples;
+mod existing;
 mod own;
 mod ready;
 mod show;
@@ -77,7 +77,7 @@ impl Demo {
             result = ready::wait(client, examples, patience) => result,
             error = operator.failure() => return Err(error),
         };
-        result.map_err(|error| error.context(format!("the end of the operator's log:\n{}\n", operator.tail())))?;
+        result.map_err(|error| anyhow!("{error:#}\nthe end of the operator's log:\n{}", operator.tail()))?;
         show::tables(kubectl, examples).await?;
         say(&format!(
             "\nEverything is ready: {:.1} s, of which building the operator took {:.1} s.",

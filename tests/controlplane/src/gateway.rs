@@ -35,7 +35,5 @@ pub(crate) fn status_text<'a>(gateway: &'a DynamicObject, field: &str) -> &'a st
 
 /// The conditions in the status.
 pub(crate) fn conditions(gateway: &DynamicObject) -> &[Value] {
-    gateway.data["status"]["conditions"]
-        .as_array()
-        .map_or(&[], Vec::as_slice)
+    gateway.data["status"]["conditions"].as_array().map_or(&[], Vec::as_slice)
 }

@@ -33,52 +33,34 @@ pub(crate) struct Build {
 impl Build {
     pub(crate) fn all() -> [Self; 3] {
         [
-            Self {
-                module: KUBERNETES,
-                programs: vec![("etcd", "go.etcd.io/etcd/server/v3")],
-            },
+            Self { module: KUBERNETES, programs: vec![("etcd", "go.etcd.io/etcd/server/v3")] },
             Self {
                 module: KUBERNETES,
                 programs: vec![
                     ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
-                    (
-                        "kube-controller-manager",
-                        "k8s.io/kubernetes/cmd/kube-controller-manager",
-                    ),
+                    ("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
                     ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
                     ("kubectl", "k8s.io/kubernetes/cmd/kubectl"),
                 ],
             },
-            Self {
-                module: KWOK,
-                programs: vec![("kwok", "sigs.k8s.io/kwok/cmd/kwok")],
-            },
+            Self { module: KWOK, programs: vec![("kwok", "sigs.k8s.io/kwok/cmd/kwok")] },
         ]
     }
 
     /// The part of it that builds one of `wanted`.
     pub(crate) fn only(mut self, wanted: &[&str]) -> Option<Self> {
-        self.programs
-            .retain(|(program, _)| wanted.contains(program));
+        self.programs.retain(|(program, _)| wanted.contains(program));
         (!self.programs.is_empty()).then_some(self)
     }
 
     fn names(&self) -> String {
-        self.programs
-            .iter()
-            .map(|(program, _)| *program)
-            .collect::<Vec<_>>()
-            .join(", ")
+        self.programs.iter().map(|(program, _)| *program).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// The version of Go that builds the modules; it may be newer than the installed one, which then fetches it.
 pub(crate) fn go_version() -> Result<String> {
-    let output = match Command::new("go")
-        .args(["env", "GOVERSION"])
-        .current_dir(KUBERNETES)
-        .output()
-    {
+    let output = match Command::new("go").args(["env", "GOVERSION"]).current_dir(KUBERNETES).output() {
         Err(error) if error.kind() == ErrorKind::NotFound => bail!(NO_GO),
         output => output.context("cannot run `go env GOVERSION`")?,
     };
@@ -97,20 +79,14 @@ pub(crate) fn run(builds: &[Build], cache: &Path) -> Result<()> {
         return Ok(());
     }
     let started = Instant::now();
-    eprintln!(
-        "controlplane: building the Kubernetes control plane, once; this takes about 5 minutes on two cores"
-    );
+    eprintln!("controlplane: building the Kubernetes control plane, once; this takes about 5 minutes on two cores");
     eprintln!("controlplane: the result is kept in {}", cache.display());
     let output = tempfile::Builder::new()
         .prefix("building-")
         .tempdir_in(cache)
         .context("cannot create a folder for the build")?;
     for (number, build) in builds.iter().enumerate() {
-        build_one(
-            build,
-            output.path(),
-            &format!("[{}/{}] {}", number + 1, builds.len(), build.names()),
-        )?;
+        build_one(build, output.path(), &format!("[{}/{}] {}", number + 1, builds.len(), build.names()))?;
         for (program, _) in &build.programs {
             fs::rename(output.path().join(program), cache.join(program))
                 .with_context(|| format!("cannot keep the built {program}"))?;
@@ -128,14 +104,7 @@ fn build_one(build: &Build, output: &Path, title: &str) -> Result<()> {
         _ => output.join(""),
     };
     let mut child = Command::new("go")
-        .args([
-            "build",
-            "-v",
-            "-trimpath",
-            "-ldflags",
-            &linker_flags(build.module)?,
-            "-o",
-        ])
+        .args(["build", "-v", "-trimpath", "-ldflags", &linker_flags(build.module)?, "-o"])
         .arg(target)
         .args(build.programs.iter().map(|(_, package)| *package))
         .current_dir(build.module)
@@ -147,12 +116,7 @@ fn build_one(build: &Build, output: &Path, title: &str) -> Result<()> {
         .context(NO_GO)?;
     let stderr = child.stderr.take().context("the build has no stderr")?;
     let (sender, lines) = mpsc::channel();
-    thread::spawn(move || {
-        BufReader::new(stderr)
-            .lines()
-            .map_while(Result::ok)
-            .try_for_each(|line| sender.send(line))
-    });
+    thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
 
     let mut progress = Progress::new(title);
     let mut last: VecDeque<String> = VecDeque::new();
@@ -186,23 +150,16 @@ fn build_one(build: &Build, output: &Path, title: &str) -> Result<()> {
 fn linker_flags(module: &str) -> Result<String> {
     let mut flags = "-s -w".to_owned();
     if module == KUBERNETES {
-        let text = fs::read_to_string(Path::new(module).join("go.mod"))
-            .context("cannot read the Go module of Kubernetes")?;
+        let text =
+            fs::read_to_string(Path::new(module).join("go.mod")).context("cannot read the Go module of Kubernetes")?;
         let version = text
             .lines()
             .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
             .and_then(|rest| rest.split_whitespace().next())
             .context("go.mod names no version of k8s.io/kubernetes")?;
         let mut numbers = version.trim_start_matches('v').split('.');
-        let (major, minor) = (
-            numbers.next().unwrap_or_default(),
-            numbers.next().unwrap_or_default(),
-        );
-        for (name, value) in [
-            ("gitVersion", version),
-            ("gitMajor", major),
-            ("gitMinor", minor),
-        ] {
+        let (major, minor) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+        for (name, value) in [("gitVersion", version), ("gitMajor", major), ("gitMinor", minor)] {
             flags.push_str(&format!(" -X k8s.io/component-base/version.{name}={value}"));
         }
     }
@@ -245,11 +202,7 @@ impl<'a> Progress<'a> {
             return;
         }
         self.shown = Some(Instant::now());
-        let mut line = format!(
-            "controlplane: {}: {}",
-            self.title,
-            minutes(self.started.elapsed())
-        );
+        let mut line = format!("controlplane: {}: {}", self.title, minutes(self.started.elapsed()));
         if self.downloads > 0 {
             line.push_str(&format!(", {} modules downloaded", self.downloads));
         }

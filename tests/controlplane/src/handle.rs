@@ -29,27 +29,15 @@ pub struct Supervisor {
 impl Supervisor {
     /// The running program itself, which has a subcommand `supervise` that calls [`supervise_if_asked`](crate::supervise_if_asked).
     pub fn own_binary() -> Result<Self> {
-        Ok(Self {
-            program: this_program()?,
-            arguments: vec!["supervise".into()],
-        })
+        Ok(Self { program: this_program()?, arguments: vec!["supervise".into()] })
     }
 
     /// The running test binary, which has a test `name` whose body is [`supervise_if_asked`](crate::supervise_if_asked).
     ///
     /// In a module the name is the whole path, as `cargo test` prints it.
     pub fn libtest(name: &str) -> Result<Self> {
-        let arguments = [
-            "--exact",
-            name,
-            "--nocapture",
-            "--include-ignored",
-            "--test-threads=1",
-        ];
-        Ok(Self {
-            program: this_program()?,
-            arguments: arguments.map(OsString::from).to_vec(),
-        })
+        let arguments = ["--exact", name, "--nocapture", "--include-ignored", "--test-threads=1"];
+        Ok(Self { program: this_program()?, arguments: arguments.map(OsString::from).to_vec() })
     }
 }
 
@@ -95,36 +83,21 @@ impl Handle {
             .stderr(File::create(&log).context("cannot write the supervisor's log")?)
             .process_group(0)
             .spawn()
-            .with_context(|| {
-                format!(
-                    "cannot start {} as the supervisor",
-                    supervisor.program.display()
-                )
-            })?;
+            .with_context(|| format!("cannot start {} as the supervisor", supervisor.program.display()))?;
         let requests = child.stdin.take();
-        let reports = child
-            .stdout
-            .take()
-            .context("the supervisor has no stdout")?;
+        let reports = child.stdout.take().context("the supervisor has no stdout")?;
         let (sender, states) = watch::channel(States::default());
         thread::spawn(move || {
             for line in BufReader::new(reports).lines().map_while(Result::ok) {
                 // Not at the start of the line: libtest prints the name of the test before it runs it.
-                let report = line
-                    .split_once(MARK)
-                    .and_then(|(_, json)| serde_json::from_str(json).ok());
+                let report = line.split_once(MARK).and_then(|(_, json)| serde_json::from_str(json).ok());
                 if let Some(report) = report {
                     sender.send_modify(|states| states.note(report));
                 }
             }
             sender.send_modify(|states| states.gone = true);
         });
-        let handle = Self {
-            child: Mutex::new(child),
-            requests: Mutex::new(requests),
-            states,
-            log,
-        };
+        let handle = Self { child: Mutex::new(child), requests: Mutex::new(requests), states, log };
         handle.wait(|states| states.ready).await.context(
             "the supervisor did not start: a test binary needs a test of the given name whose body is `controlplane::supervise_if_asked()`",
         )?;
@@ -133,14 +106,12 @@ impl Handle {
 
     pub(crate) async fn start_component(&self, name: &str) -> Result<()> {
         self.send(&Request::Start(name.to_owned()))?;
-        self.wait(|states| matches!(states.components.get(name), Some(State::Running(_))))
-            .await
+        self.wait(|states| matches!(states.components.get(name), Some(State::Running(_)))).await
     }
 
     pub(crate) async fn stop_component(&self, name: &str) -> Result<()> {
         self.send(&Request::Stop(name.to_owned()))?;
-        self.wait(|states| matches!(states.components.get(name), Some(State::Stopped)))
-            .await
+        self.wait(|states| matches!(states.components.get(name), Some(State::Stopped))).await
     }
 
     /// Ends with an error when any component dies; never otherwise.
@@ -168,10 +139,7 @@ impl Handle {
     fn send(&self, request: &Request) -> Result<()> {
         let mut line = serde_json::to_vec(request)?;
         line.push(b'\n');
-        let mut requests = self
-            .requests
-            .lock()
-            .map_err(|_| anyhow::anyhow!("a request to the supervisor panicked"))?;
+        let mut requests = self.requests.lock().map_err(|_| anyhow::anyhow!("a request to the supervisor panicked"))?;
         let pipe = requests.as_mut().context("the supervisor is stopped")?;
         pipe.write_all(&line).with_context(|| self.gone())
     }
@@ -179,9 +147,7 @@ impl Handle {
     async fn wait(&self, until: impl Fn(&States) -> bool) -> Result<()> {
         let mut states = self.states.clone();
         // A sender that is gone has said so before.
-        let states = states
-            .wait_for(|states| states.gone || until(states) || states.dead().is_some())
-            .await;
+        let states = states.wait_for(|states| states.gone || until(states) || states.dead().is_some()).await;
         let states = states.map_err(|_| anyhow::anyhow!(self.gone()))?;
         if until(&states) {
             return Ok(());
@@ -193,10 +159,7 @@ impl Handle {
     }
 
     fn gone(&self) -> String {
-        format!(
-            "the supervisor has ended; its log is {}",
-            self.log.display()
-        )
+        format!("the supervisor has ended; its log is {}", self.log.display())
     }
 }
 
@@ -235,11 +198,7 @@ impl States {
 
     fn dead(&self) -> Option<(&str, &str)> {
         self.components.iter().find_map(|(name, state)| {
-            if let State::Died(why) = state {
-                Some((name.as_str(), why.as_str()))
-            } else {
-                None
-            }
+            if let State::Died(why) = state { Some((name.as_str(), why.as_str())) } else { None }
         })
     }
 }

@@ -51,9 +51,8 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
             command.env_remove(name.as_ref());
         }
     }
-    let mut child = command
-        .spawn()
-        .context("cannot run cargo, which builds the operator: install Rust (https://rustup.rs)")?;
+    let mut child =
+        command.spawn().context("cannot run cargo, which builds the operator: install Rust (https://rustup.rs)")?;
     let messages = child.stdout.take().context("cargo has no stdout")?;
     let mut program = None;
     for line in BufReader::new(messages).lines() {
@@ -61,8 +60,7 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
         let Ok(message) = serde_json::from_str::<Message>(&line?) else {
             continue;
         };
-        if message.target.is_some_and(|target| target.name == "igw") && message.executable.is_some()
-        {
+        if message.target.is_some_and(|target| target.name == "igw") && message.executable.is_some() {
             program = message.executable;
         }
     }

@@ -25,18 +25,9 @@ pub(crate) async fn install(kubectl: &Kubectl) -> Result<()> {
     }
     let (crds, role) = (crds.to_string_lossy(), role.to_string_lossy());
     // Server-side, because the annotation of a client-side apply is too small for a CRD.
-    kubectl
-        .run(&["apply", "--server-side", "-f", &crds, "-f", &role])
-        .await?;
-    let (role, user) = (
-        format!("--clusterrole={ROLE}"),
-        format!("--user={}", User::Operator.name()),
-    );
-    kubectl
-        .run(&["create", "clusterrolebinding", "operator", &role, &user])
-        .await?;
-    kubectl
-        .run(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &crds])
-        .await?;
+    kubectl.run(&["apply", "--server-side", "-f", &crds, "-f", &role]).await?;
+    let (role, user) = (format!("--clusterrole={ROLE}"), format!("--user={}", User::Operator.name()));
+    kubectl.run(&["create", "clusterrolebinding", "operator", &role, &user]).await?;
+    kubectl.run(&["wait", "--for=condition=Established", "--timeout=60s", "-f", &crds]).await?;
     Ok(())
 }

@@ -42,11 +42,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            nodes: 4,
-            audit: true,
-            default_controller_limits: false,
-        }
+        Self { nodes: 4, audit: true, default_controller_limits: false }
     }
 }
 
@@ -75,9 +71,7 @@ impl ControlPlane {
         loop {
             match Self::launch(&supervisor, &options, binaries.clone()).await {
                 // Between finding a free port and using it someone else may take it.
-                Err(error)
-                    if attempt < 3 && format!("{error:#}").contains("address already in use") =>
-                {
+                Err(error) if attempt < 3 && format!("{error:#}").contains("address already in use") => {
                     attempt += 1;
                 }
                 result => return result,
@@ -93,16 +87,10 @@ impl ControlPlane {
         let start = || Self::start(supervisor).map_err(|error| format!("{error:#}"));
         // A failure is kept too: no second test should wait for the same one.
         let shared = SHARED.get_or_init(|| async { start().await }).await;
-        shared
-            .as_ref()
-            .map_err(|error| anyhow::anyhow!("the control plane did not start: {error}"))
+        shared.as_ref().map_err(|error| anyhow::anyhow!("the control plane did not start: {error}"))
     }
 
-    async fn launch(
-        supervisor: &Supervisor,
-        options: &Options,
-        binaries: Binaries,
-    ) -> Result<Self> {
+    async fn launch(supervisor: &Supervisor, options: &Options, binaries: Binaries) -> Result<Self> {
         let started = Instant::now();
         let [etcd, apiserver] = ports::free()?;
         let ports = Ports { etcd, apiserver };
@@ -115,12 +103,7 @@ impl ControlPlane {
         audit::write_policy(folder.path())?;
         simulated::write_stages(folder.path())?;
         components::plan(
-            &Layout {
-                folder: folder.path(),
-                binaries: &binaries,
-                credentials: &credentials,
-                ports,
-            },
+            &Layout { folder: folder.path(), binaries: &binaries, credentials: &credentials, ports },
             options,
         )
         .write(folder.path())?;
@@ -128,13 +111,7 @@ impl ControlPlane {
         let handle = Handle::start(supervisor, folder.path()).await?;
         // From here on the supervisor removes it: it is there when this process is not any more.
         let folder = folder.keep();
-        let mut this = Self {
-            handle,
-            folder,
-            binaries,
-            credentials,
-            startup: Duration::ZERO,
-        };
+        let mut this = Self { handle, folder, binaries, credentials, startup: Duration::ZERO };
         this.bring_up(ports, options).await?;
         this.startup = started.elapsed();
         Ok(this)
@@ -142,8 +119,7 @@ impl ControlPlane {
 
     async fn bring_up(&self, ports: Ports, options: &Options) -> Result<()> {
         self.handle.start_component(ETCD).await?;
-        self.or_failure("etcd did not listen", listening(ports.etcd))
-            .await?;
+        self.or_failure("etcd did not listen", listening(ports.etcd)).await?;
         self.start_apiserver().await?;
         let client = self.client(User::Admin).await?;
         for component in [CONTROLLERS, KWOK, SCHEDULER] {
@@ -154,18 +130,13 @@ impl ControlPlane {
             simulated::nodes_ready(&client, options.nodes).await
         })
         .await?;
-        self.or_failure(
-            "the controllers made no default ServiceAccount",
-            default_service_account(&client, "default"),
-        )
-        .await
+        self.or_failure("the controllers made no default ServiceAccount", default_service_account(&client, "default"))
+            .await
     }
 
     /// Ends it and waits until everything is stopped; dropping does the same, but blocks the runtime's thread meanwhile.
     pub async fn stop(self) -> Result<()> {
-        tokio::task::spawn_blocking(move || drop(self))
-            .await
-            .context("stopping the control plane failed")
+        tokio::task::spawn_blocking(move || drop(self)).await.context("stopping the control plane failed")
     }
 
     /// Stops the API server alone: watches are cut, connections refused. The port stays its own.
@@ -177,8 +148,7 @@ impl ControlPlane {
     pub async fn start_apiserver(&self) -> Result<()> {
         self.handle.start_component(APISERVER).await?;
         let client = self.client(User::Admin).await?;
-        self.or_failure("the API server did not become ready", ready(&client))
-            .await
+        self.or_failure("the API server did not become ready", ready(&client)).await
     }
 
     /// Stops the API server and starts it again.
@@ -256,11 +226,7 @@ async fn listening(port: u16) -> Result<()> {
 }
 
 async fn ready(client: &Client) -> Result<()> {
-    while client
-        .request_text(Request::get("/readyz").body(Vec::new())?)
-        .await
-        .is_err()
-    {
+    while client.request_text(Request::get("/readyz").body(Vec::new())?).await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     Ok(())

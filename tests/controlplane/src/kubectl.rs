@@ -21,11 +21,7 @@ impl Kubectl {
     /// `cache` is a folder for what it remembers of the cluster's API: two clusters on the same port, one after the other,
     /// would be taken for one.
     pub(crate) fn new(program: &Path, kubeconfig: &Path, cache: &Path) -> Self {
-        Self {
-            program: program.to_owned(),
-            kubeconfig: kubeconfig.to_owned(),
-            cache: cache.to_owned(),
-        }
+        Self { program: program.to_owned(), kubeconfig: kubeconfig.to_owned(), cache: cache.to_owned() }
     }
 
     /// The program.
@@ -37,15 +33,8 @@ impl Kubectl {
     pub(crate) async fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<String> {
         let output = self.output(arguments).await?;
         if !output.status.success() {
-            let words: Vec<_> = arguments
-                .iter()
-                .map(|argument| argument.as_ref().to_string_lossy())
-                .collect();
-            bail!(
-                "`kubectl {}` failed: {}",
-                words.join(" "),
-                String::from_utf8_lossy(&output.stderr).trim()
-            );
+            let words: Vec<_> = arguments.iter().map(|argument| argument.as_ref().to_string_lossy()).collect();
+            bail!("`kubectl {}` failed: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }

@@ -28,12 +28,7 @@ pub(crate) struct Operator {
 impl Operator {
     /// Starts `program` for the cluster of `kubeconfig` with `more` arguments, and waits until it is ready; `folder` is made
     /// for its log and removed at its end.
-    pub(crate) async fn start(
-        program: &Path,
-        kubeconfig: &Path,
-        folder: &Path,
-        more: &[String],
-    ) -> Result<Self> {
+    pub(crate) async fn start(program: &Path, kubeconfig: &Path, folder: &Path, more: &[String]) -> Result<Self> {
         let probe_port = free_port()?;
         let mut arguments = vec![
             "run".to_owned(),
@@ -44,10 +39,7 @@ impl Operator {
         arguments.extend_from_slice(more);
         let supervisor = Supervisor::own_binary()?;
         let process = Supervised::start(&supervisor, folder, "igw", program, arguments).await?;
-        let this = Self {
-            process,
-            probe_port,
-        };
+        let this = Self { process, probe_port };
         this.ready().await?;
         Ok(this)
     }
@@ -111,9 +103,7 @@ impl Operator {
 /// Whether `/readyz` answers 200: every watch has its first list.
 async fn probe(port: u16) -> Result<bool> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    stream
-        .write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        .await?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
     let mut answer = Vec::new();
     timeout(Duration::from_secs(2), stream.read_to_end(&mut answer)).await??;
     Ok(answer.starts_with(b"HTTP/1.1 200"))

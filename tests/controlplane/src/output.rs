@@ -9,10 +9,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Prints a line, or several.
-#[expect(
-    clippy::print_stdout,
-    reason = "what a command prints for people goes to stdout"
-)]
+#[expect(clippy::print_stdout, reason = "what a command prints for people goes to stdout")]
 pub(crate) fn say(text: &str) {
     println!("{text}");
 }
@@ -20,11 +17,7 @@ pub(crate) fn say(text: &str) {
 /// The two lines that make a shell's kubectl talk to the cluster of `kubeconfig`, with the `kubectl` given.
 pub(crate) fn shell_lines(kubeconfig: &Path, kubectl: &Path) -> Result<String> {
     let folder = kubectl.parent().context("kubectl is in no folder")?;
-    Ok(format!(
-        "  export KUBECONFIG={}\n  export PATH={}:$PATH\n",
-        kubeconfig.display(),
-        folder.display()
-    ))
+    Ok(format!("  export KUBECONFIG={}\n  export PATH={}:$PATH\n", kubeconfig.display(), folder.display()))
 }
 
 /// Returns when the user wants an end: Ctrl-C, a closed terminal, or a plain `kill`.
@@ -51,8 +44,5 @@ pub(crate) fn confirmed(question: &str) -> Result<bool> {
     stderr.flush()?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
-    Ok(matches!(
-        answer.trim().to_ascii_lowercase().as_str(),
-        "y" | "yes"
-    ))
+    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }

@@ -40,10 +40,7 @@ impl Plan {
     pub(crate) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("plan.json");
         let text = fs::read(&path).with_context(|| {
-            format!(
-                "cannot read {}: a supervisor is started by the control plane, not by hand",
-                path.display()
-            )
+            format!("cannot read {}: a supervisor is started by the control plane, not by hand", path.display())
         })?;
         serde_json::from_slice(&text).with_context(|| format!("{} is not a plan", path.display()))
     }

@@ -34,9 +34,5 @@ pub(crate) fn free<const N: usize>() -> Result<[u16; N]> {
             return Ok(std::array::from_fn(|index| held[index].0));
         }
     }
-    bail!(
-        "no free port on 127.0.0.1 between {} and {}: end what uses them",
-        RANGE.start,
-        RANGE.end
-    )
+    bail!("no free port on 127.0.0.1 between {} and {}: end what uses them", RANGE.start, RANGE.end)
 }

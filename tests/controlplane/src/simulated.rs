@@ -17,11 +17,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::timeout;
 
-const STAGES: &str = concat!(
-    include_str!("../simulated/nodes.yaml"),
-    "---\n",
-    include_str!("../simulated/pods.yaml")
-);
+const STAGES: &str = concat!(include_str!("../simulated/nodes.yaml"), "---\n", include_str!("../simulated/pods.yaml"));
 
 /// The file with the stages in an instance's folder.
 pub(crate) fn stages_file(folder: &Path) -> PathBuf {
@@ -42,8 +38,7 @@ pub(crate) async fn create_nodes(client: &Client, count: u32) -> Result<()> {
     let create = async |number: u32| -> Result<()> {
         let name = name(number);
         // Room for every pod of the benchmark: what is tested here is not the scheduler.
-        let room =
-            json!({"cpu": "1000", "memory": "4Ti", "ephemeral-storage": "4Ti", "pods": "20000"});
+        let room = json!({"cpu": "1000", "memory": "4Ti", "ephemeral-storage": "4Ti", "pods": "20000"});
         let node = serde_json::from_value(json!({
             "apiVersion": "v1",
             "kind": "Node",
@@ -57,9 +52,7 @@ pub(crate) async fn create_nodes(client: &Client, count: u32) -> Result<()> {
                 "addresses": [{"type": "InternalIP", "address": format!("10.63.0.{number}")}, {"type": "Hostname", "address": name}],
             },
         }))?;
-        api.create(&PostParams::default(), &node)
-            .await
-            .with_context(|| format!("cannot create the node {name}"))?;
+        api.create(&PostParams::default(), &node).await.with_context(|| format!("cannot create the node {name}"))?;
         Ok(())
     };
     try_join_all((1..=count).map(create)).await?;
@@ -73,7 +66,9 @@ pub(crate) async fn nodes_ready(client: &Client, count: u32) -> Result<()> {
         let name = name(number);
         timeout(Duration::from_secs(60), await_condition(api.clone(), &name, usable()))
             .await
-            .with_context(|| format!("the node {name} did not become Ready in 60 s: see kwok.log and kube-controller-manager.log"))?
+            .with_context(|| {
+                format!("the node {name} did not become Ready in 60 s: see kwok.log and kube-controller-manager.log")
+            })?
             .with_context(|| format!("cannot watch the node {name}"))
     }))
     .await?;
@@ -84,19 +79,12 @@ pub(crate) async fn nodes_ready(client: &Client, count: u32) -> Result<()> {
 fn usable() -> impl Condition<Node> {
     |node: Option<&Node>| {
         node.is_some_and(|node| {
-            let conditions = node
-                .status
-                .as_ref()
-                .and_then(|status| status.conditions.as_ref());
+            let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
             let ready = conditions
                 .into_iter()
                 .flatten()
                 .any(|condition| condition.type_ == "Ready" && condition.status == "True");
-            let taints = node
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.taints.as_ref())
-                .map_or(0, Vec::len);
+            let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref()).map_or(0, Vec::len);
             ready && taints == 0
         })
     }

@@ -37,21 +37,9 @@ impl Supervised {
         log.parent()
             .map_or(Ok(()), fs::create_dir_all)
             .with_context(|| format!("cannot create {}", folder.display()))?;
-        let component = Component {
-            name: name.to_owned(),
-            program: program.to_owned(),
-            arguments,
-            level: 0,
-        };
-        Plan {
-            components: vec![component],
-        }
-        .write(folder)?;
-        let this = Self {
-            handle: Handle::start(supervisor, folder).await?,
-            name: name.to_owned(),
-            log,
-        };
+        let component = Component { name: name.to_owned(), program: program.to_owned(), arguments, level: 0 };
+        Plan { components: vec![component] }.write(folder)?;
+        let this = Self { handle: Handle::start(supervisor, folder).await?, name: name.to_owned(), log };
         this.resume().await?;
         Ok(this)
     }
@@ -69,9 +57,7 @@ impl Supervised {
     /// Ends program and supervisor and waits for both; dropping does the same, but blocks the runtime's thread meanwhile.
     pub async fn stop(self) -> Result<()> {
         let name = self.name.clone();
-        tokio::task::spawn_blocking(move || drop(self))
-            .await
-            .with_context(|| format!("stopping {name} failed"))
+        tokio::task::spawn_blocking(move || drop(self)).await.with_context(|| format!("stopping {name} failed"))
     }
 
     /// The process id of the program, while it runs.

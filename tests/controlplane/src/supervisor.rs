@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions},
-    io::{BufRead, Write},
+    io::{BufRead, ErrorKind, Write},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     thread,
@@ -39,17 +39,14 @@ pub(crate) fn run(folder: &Path) -> Result<()> {
         .build()
         .context("cannot start the supervisor's runtime")?;
     runtime.block_on(
-        Supervisor {
-            folder: folder.to_owned(),
-            plan,
-            running: HashMap::new(),
-            exits: FuturesUnordered::new(),
-        }
-        .serve(),
+        Supervisor { folder: folder.to_owned(), plan, running: HashMap::new(), exits: FuturesUnordered::new() }.serve(),
     )?;
-    if std::env::var_os(KEEP_VARIABLE).is_none() {
-        fs::remove_dir_all(folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    if std::env::var_os(KEEP_VARIABLE).is_none()
+        && let Err(error) = fs::remove_dir_all(folder)
+        // It may lie in the folder of another instance that ends at the same time.
+        && error.kind() != ErrorKind::NotFound
+    {
+        return Err(error).with_context(|| format!("cannot remove {}", folder.display()));
     }
     Ok(())
 }
@@ -98,10 +95,7 @@ impl Supervisor {
         match serde_json::from_str(line) {
             Ok(Request::Start(name)) => match self.start(&name) {
                 Ok(pid) => report(&Report::Started { name, pid }),
-                Err(error) => report(&Report::Died {
-                    name,
-                    why: format!("{error:#}"),
-                }),
+                Err(error) => report(&Report::Died { name, why: format!("{error:#}") }),
             },
             Ok(Request::Stop(name)) => {
                 if let Some(pid) = self.running.get(&name).map(|process| process.pid) {
@@ -138,18 +132,11 @@ impl Supervisor {
             .stderr(log)
             .spawn()
             .with_context(|| format!("cannot start {}", component.program.display()))?;
-        let pid = child
-            .id()
-            .with_context(|| format!("{name} ended at once"))?;
-        let process = Process {
-            pid: Pid::from_raw(pid.try_into()?),
-            level: component.level,
-            asked_to_stop: false,
-        };
+        let pid = child.id().with_context(|| format!("{name} ended at once"))?;
+        let process = Process { pid: Pid::from_raw(pid.try_into()?), level: component.level, asked_to_stop: false };
         self.running.insert(name.to_owned(), process);
         let name = name.to_owned();
-        self.exits
-            .push(Box::pin(async move { (name, child.wait().await) }));
+        self.exits.push(Box::pin(async move { (name, child.wait().await) }));
         Ok(pid)
     }
 
@@ -159,11 +146,7 @@ impl Supervisor {
             process.asked_to_stop = true;
         }
         for signal in [Signal::SIGTERM, Signal::SIGKILL] {
-            for process in self
-                .running
-                .values()
-                .filter(|process| process.asked_to_stop)
-            {
+            for process in self.running.values().filter(|process| process.asked_to_stop) {
                 // It fails only for one that has ended meanwhile.
                 let _ = kill(process.pid, signal);
             }
@@ -182,19 +165,14 @@ impl Supervisor {
     }
 
     fn ended(&mut self, name: &str, status: std::io::Result<ExitStatus>) {
-        let asked_to_stop = self
-            .running
-            .remove(name)
-            .is_some_and(|process| process.asked_to_stop);
+        let asked_to_stop = self.running.remove(name).is_some_and(|process| process.asked_to_stop);
         let name = name.to_owned();
         if asked_to_stop {
             report(&Report::Stopped { name });
         } else {
             let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
-            let why = format!(
-                "ended unexpectedly ({status}); the end of its log:\n{}",
-                tail(&log_file(&self.folder, &name))
-            );
+            let why =
+                format!("ended unexpectedly ({status}); the end of its log:\n{}", tail(&log_file(&self.folder, &name)));
             report(&Report::Died { name, why });
         }
     }
@@ -203,21 +181,13 @@ impl Supervisor {
 /// The lines of stdin. A thread of its own reads them, which at the end may still be in its read: nobody waits for it.
 fn requests() -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
-    thread::spawn(move || {
-        std::io::stdin()
-            .lock()
-            .lines()
-            .map_while(Result::ok)
-            .try_for_each(|line| sender.send(line))
-    });
+    thread::spawn(move || std::io::stdin().lock().lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
     receiver
 }
 
 /// The last lines of a log, enough to see why a component gave up.
 pub(crate) fn tail(log: &Path) -> String {
-    let text = fs::read(log)
-        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-        .unwrap_or_default();
+    let text = fs::read(log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")
 }

@@ -37,9 +37,7 @@ impl Binaries {
     ///
     /// `KUBEBUILDER_ASSETS`, if set, names a folder with etcd, kube-apiserver and perhaps kubectl that are used as they are.
     pub fn ensure() -> Result<Self> {
-        let assets = env::var_os("KUBEBUILDER_ASSETS")
-            .filter(|folder| !folder.is_empty())
-            .map(PathBuf::from);
+        let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty()).map(PathBuf::from);
         if let Some(folder) = &assets {
             for program in ["etcd", "kube-apiserver"] {
                 if !folder.join(program).is_file() {
@@ -65,10 +63,7 @@ impl Binaries {
         };
         if !binaries.missing(&cache).is_empty() {
             fs::create_dir_all(&cache).with_context(|| {
-                format!(
-                    "cannot create the cache folder {}: set XDG_CACHE_HOME to a writable one",
-                    cache.display()
-                )
+                format!("cannot create the cache folder {}: set XDG_CACHE_HOME to a writable one", cache.display())
             })?;
             let _lock = lock(&cache)?;
             // Asked again, because another process may have built them while this one waited.
@@ -103,10 +98,7 @@ impl Binaries {
             .filter(|(_, path)| path.starts_with(cache) && !path.is_file())
             .map(|(program, _)| program)
             .collect();
-        Build::all()
-            .into_iter()
-            .filter_map(|build| build.only(&absent))
-            .collect()
+        Build::all().into_iter().filter_map(|build| build.only(&absent)).collect()
     }
 }
 
@@ -114,39 +106,32 @@ impl Binaries {
 fn cache_folder(go_version: &str) -> Result<PathBuf> {
     let base = match env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()) {
         Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(env::var_os("HOME").context("neither XDG_CACHE_HOME nor HOME is set: set one of them, the built control plane is kept there")?)
-            .join(".cache"),
+        None => PathBuf::from(env::var_os("HOME").context(
+            "neither XDG_CACHE_HOME nor HOME is set: set one of them, the built control plane is kept there",
+        )?)
+        .join(".cache"),
     };
     let mut inputs = Vec::new();
     for module in [go_build::KUBERNETES, go_build::KWOK] {
         for file in ["go.mod", "go.sum"] {
             let path = Path::new(module).join(file);
-            inputs.push(fs::read(&path).with_context(|| {
-                format!("cannot read {}: it belongs to the checkout", path.display())
-            })?);
+            inputs.push(
+                fs::read(&path)
+                    .with_context(|| format!("cannot read {}: it belongs to the checkout", path.display()))?,
+            );
         }
     }
-    Ok(base
-        .join("igw-controlplane")
-        .join(cache_key(&inputs, go_version)))
+    Ok(base.join("igw-controlplane").join(cache_key(&inputs, go_version)))
 }
 
 fn cache_key(inputs: &[Vec<u8>], go_version: &str) -> String {
     let mut hash = Sha256::new();
-    for part in inputs
-        .iter()
-        .map(Vec::as_slice)
-        .chain([go_version.as_bytes(), FORMAT.as_bytes()])
-    {
+    for part in inputs.iter().map(Vec::as_slice).chain([go_version.as_bytes(), FORMAT.as_bytes()]) {
         // The length keeps two neighbouring inputs apart.
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize()
-        .iter()
-        .take(12)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hash.finalize().iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Two processes never build the same thing: the second waits for the first and finds its result.
@@ -165,8 +150,7 @@ fn lock(cache: &Path) -> Result<File> {
             return Err(error).with_context(|| format!("cannot lock {}", path.display()));
         }
     }
-    file.lock()
-        .with_context(|| format!("cannot lock {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
 }
 
@@ -181,13 +165,7 @@ mod tests {
         assert_eq!(key, cache_key(&inputs, "go1.26.8"));
         assert_eq!(key.len(), 24);
         assert_ne!(key, cache_key(&inputs, "go1.26.9"));
-        assert_ne!(
-            key,
-            cache_key(&[b"module a".to_vec(), b"sun".to_vec()], "go1.26.8")
-        );
-        assert_ne!(
-            key,
-            cache_key(&[b"module as".to_vec(), b"um".to_vec()], "go1.26.8")
-        );
+        assert_ne!(key, cache_key(&[b"module a".to_vec(), b"sun".to_vec()], "go1.26.8"));
+        assert_ne!(key, cache_key(&[b"module as".to_vec(), b"um".to_vec()], "go1.26.8"));
     }
 }

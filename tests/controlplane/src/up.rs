@@ -16,10 +16,7 @@ pub(crate) struct Arguments {
 /// Starts it, says how to reach it, and waits.
 #[tokio::main]
 pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
-    let options = Options {
-        nodes: arguments.nodes,
-        ..Options::default()
-    };
+    let options = Options { nodes: arguments.nodes, ..Options::default() };
     let plane = tokio::select! {
         plane = ControlPlane::start_with(Supervisor::own_binary()?, options) => plane?,
         // Dropping the half-started one stops its parts.
@@ -31,13 +28,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<()> {
         plane.url(),
         arguments.nodes
     ));
-    say(&shell_lines(
-        &plane.kubeconfig(User::Admin),
-        plane.kubectl(),
-    )?);
-    say(
-        "  kubectl get nodes\n\nLogs and data are in that folder too. Ctrl-C stops everything and removes it.",
-    );
+    say(&shell_lines(&plane.kubeconfig(User::Admin), plane.kubectl())?);
+    say("  kubectl get nodes\n\nLogs and data are in that folder too. Ctrl-C stops everything and removes it.");
     tokio::select! {
         ended = interrupted() => ended?,
         error = plane.failure() => return Err(error),

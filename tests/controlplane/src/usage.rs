@@ -10,6 +10,8 @@ use nix::unistd::{SysconfVar, sysconf};
 pub(crate) struct Usage {
     /// Bytes resident now.
     pub(crate) resident: u64,
+    /// Those of them that are not the content of a file, such as the program itself.
+    pub(crate) anonymous: u64,
     /// The most bytes that were ever resident.
     pub(crate) peak: u64,
     /// Processor time of all threads, user and system.
@@ -28,6 +30,7 @@ impl Usage {
         let ticks = ticks(&read("stat")?).context("/proc/*/stat is not as expected")?;
         Ok(Self {
             resident: bytes(&status, "VmRSS:").context("no VmRSS")?,
+            anonymous: bytes(&status, "RssAnon:").context("no RssAnon")?,
             peak: bytes(&status, "VmHWM:").context("no VmHWM")?,
             cpu: Duration::from_millis(ticks * 1000 / u64::try_from(ticks_per_second)?),
         })

@@ -37,19 +37,18 @@ impl Examples {
     pub(crate) fn load() -> Result<Self> {
         let mut documents = Vec::new();
         for folder in Self::folders() {
-            let entries = fs::read_dir(&folder).with_context(|| {
-                format!("cannot read {}: it belongs to the checkout", folder.display())
-            })?;
-            let mut files: Vec<PathBuf> = entries
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<Result<_, _>>()?;
+            let entries = fs::read_dir(&folder)
+                .with_context(|| format!("cannot read {}: it belongs to the checkout", folder.display()))?;
+            let mut files: Vec<PathBuf> =
+                entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
             // The order in which kubectl takes them.
             files.sort();
             for file in files {
                 if file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-                    documents.extend(parse(&fs::read_to_string(&file)?).with_context(|| {
-                        format!("{} is not YAML", file.display())
-                    })?);
+                    documents.extend(
+                        parse(&fs::read_to_string(&file)?)
+                            .with_context(|| format!("{} is not YAML", file.display()))?,
+                    );
                 }
             }
         }

@@ -45,7 +45,14 @@ pub(super) async fn run(demo: &Demo, kubeconfig: &Path, yes: bool) -> Result<()>
     let program = kubectl_program().await?;
     let folder = tempfile::Builder::new().prefix("igw-demo-").tempdir()?;
     let kubectl = Kubectl::new(&program, &kubeconfig, &kubectl_cache(folder.path()));
-    let mut stage = Stage { demo, client: &client, kubectl: &kubectl, kubeconfig: &kubeconfig, folder: folder.path(), shown: false };
+    let mut stage = Stage {
+        demo,
+        client: &client,
+        kubectl: &kubectl,
+        kubeconfig: &kubeconfig,
+        folder: folder.path(),
+        shown: false,
+    };
     let mut made = Made::default();
     let result = tokio::select! {
         result = stage.show(&plan, &examples, &mut made) => result,
@@ -55,7 +62,7 @@ pub(super) async fn run(demo: &Demo, kubeconfig: &Path, yes: bool) -> Result<()>
         Ok(()) if !stage.shown => Err(anyhow::anyhow!("stopped before everything was ready")),
         result => result,
     };
-    say("\nRemoving what the demo made.");
+    say("\nRemoving what the demo made; for a kind that is new in a cluster this may take half a minute.");
     tokio::select! {
         removed = made.remove(&client) => removed?,
         ended = interrupted() => {
@@ -63,7 +70,7 @@ pub(super) async fn run(demo: &Demo, kubeconfig: &Path, yes: bool) -> Result<()>
             bail!("stopped while removing: look for the namespace {NAMESPACE} and the CRDs above");
         }
     }
-    say("Everything is removed.");
+    say("Done.");
     result
 }
 
@@ -102,10 +109,15 @@ impl Stage<'_> {
 }
 
 async fn client(kubeconfig: &Path) -> Result<Client> {
-    let read = || Kubeconfig::read_from(kubeconfig).with_context(|| format!("{} is not a kubeconfig file", kubeconfig.display()));
+    let read = || {
+        Kubeconfig::read_from(kubeconfig).with_context(|| format!("{} is not a kubeconfig file", kubeconfig.display()))
+    };
     let config = Config::from_custom_kubeconfig(read()?, &KubeConfigOptions::default()).await?;
     let client = Client::try_from(config)?;
-    client.apiserver_version().await.with_context(|| format!("the cluster of {} does not answer", kubeconfig.display()))?;
+    client
+        .apiserver_version()
+        .await
+        .with_context(|| format!("the cluster of {} does not answer", kubeconfig.display()))?;
     Ok(client)
 }
 

@@ -70,9 +70,8 @@ impl Standing {
             .with_context(|| format!("cannot list the Deployments of {}", example.namespace))?
             .items;
         let uid = gateway.as_ref().and_then(ResourceExt::uid);
-        deployments.retain(|deployment| {
-            deployment.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref())
-        });
+        deployments
+            .retain(|deployment| deployment.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref()));
         Ok(Self { gateway, deployments })
     }
 
@@ -119,9 +118,7 @@ fn line(condition: &Value) -> String {
 fn is_available(deployment: &Deployment) -> bool {
     let Some(status) = &deployment.status else { return false };
     status.observed_generation == deployment.metadata.generation
-        && status
-            .conditions
-            .iter()
-            .flatten()
-            .any(|condition| condition.type_.as_deref() == Some("Available") && condition.status.as_deref() == Some("True"))
+        && status.conditions.iter().flatten().any(|condition| {
+            condition.type_.as_deref() == Some("Available") && condition.status.as_deref() == Some("True")
+        })
 }

@@ -34,7 +34,9 @@ impl Plan {
     /// Looks at the cluster; an error says why the demo must not run there.
     pub(super) async fn make(client: &Client) -> Result<Self> {
         if let Some(other) = other_operator(client).await? {
-            bail!("the Deployment {other} already serves these kinds in this cluster, and two operators would fight: use another cluster");
+            bail!(
+                "the Deployment {other} already serves these kinds in this cluster, and two operators would fight: use another cluster"
+            );
         }
         let namespaces: Api<Namespace> = Api::all(client.clone());
         if namespaces.get_opt(NAMESPACE).await?.is_some() {
@@ -131,7 +133,9 @@ async fn other_operator(client: &Client) -> Result<Option<String>> {
 fn read_crds() -> Result<Vec<CustomResourceDefinition>> {
     let folder = crds();
     let mut crds = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}: it belongs to the checkout", folder.display()))? {
+    for entry in fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}: it belongs to the checkout", folder.display()))?
+    {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let documents: Vec<CustomResourceDefinition> = serde_saphyr::from_multiple(&fs::read_to_string(&path)?)

@@ -127,7 +127,10 @@ async fn until(what: &str, holds: impl AsyncFn() -> Result<bool>) -> Result<()> 
     let deadline = Instant::now() + PATIENCE;
     while !holds().await? {
         if Instant::now() > deadline {
-            bail!("waited {} s until {what}: see what holds it with `kubectl get all,gateways.core.inference-gateway.com -n {NAMESPACE}`", PATIENCE.as_secs());
+            bail!(
+                "waited {} s until {what}: see what holds it with `kubectl get all,gateways.core.inference-gateway.com -n {NAMESPACE}`",
+                PATIENCE.as_secs()
+            );
         }
         sleep(Duration::from_millis(300)).await;
     }
