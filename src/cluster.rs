@@ -67,8 +67,6 @@ pub struct Apply<'a> {
 pub struct Waiting {
     /// Value of the pod's `app` label.
     pub app: String,
-    /// Name of the pod.
-    pub pod: String,
     /// Reason of the waiting state, for example `CreateContainerConfigError`.
     pub reason: String,
     /// Message of the waiting state.

@@ -15,6 +15,9 @@ const BURST: u32 = 3;
 /// One more list is allowed each time this passes.
 const REFILL: Duration = Duration::from_secs(30);
 
+/// An answer counts for whoever would have asked this much later: many become due within seconds of each other.
+const WINDOW: Duration = Duration::from_secs(5);
+
 /// The last answers, by namespace.
 #[derive(Debug, Default)]
 pub struct Pods(Mutex<HashMap<String, Arc<Mutex<Namespace>>>>);
@@ -27,7 +30,7 @@ struct Namespace {
 }
 
 impl Pods {
-    /// Why containers in a namespace wait, asked no earlier than `since`. `None` when it may not be asked now, or the
+    /// Why containers in a namespace wait, asked no earlier than shortly before `since`. `None` when it may not be asked now, or the
     /// server does not say.
     pub async fn waiting<C: Cluster>(&self, cluster: &C, namespace: &str, since: Instant) -> Option<Arc<[Waiting]>> {
         let here = {
@@ -38,7 +41,7 @@ impl Pods {
         // Held over the call, so that everybody who is due waits for the one answer.
         let mut here = here.lock().await;
         if let Some((at, answer)) = &here.answer
-            && *at >= since
+            && *at + WINDOW >= since
         {
             return Some(Arc::clone(answer));
         }

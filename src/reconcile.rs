@@ -37,7 +37,10 @@ use crate::{
     cluster::{Cluster, Refusal},
     config_maps::ConfigMaps,
     kinds::{Desired, InvalidSpec, Parent, ParentInfo, Related},
-    object::{ChildKind, Identity, ObjectId, ParentId, live::Live},
+    object::{
+        ChildKind, Identity, ObjectId, ParentId,
+        live::{self, Live},
+    },
     parent::ParentObject,
     pods::Pods,
     telemetry::Metrics,
@@ -219,17 +222,13 @@ impl<C: Cluster> Turn<'_, C> {
             return (None, false);
         }
         self.restored(&mut applied);
-        let pruned = prune::prune(cluster, &plan, &mut applied).await;
+        let pruned = prune::prune(cluster, &plan, &applied).await;
         metrics.record(self.info.kind, &plan, &applied, &pruned);
         self.tell(&applied.notices);
 
         let mut failures: Vec<Failed> =
             applied.outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err()).cloned().collect();
-        failures.extend(pruned.failed.iter().map(|message| Failed {
-            reason: Reason::ApplyFailed,
-            message: message.clone(),
-            foreign: false,
-        }));
+        failures.extend(pruned.failed.clone());
         failures.sort_by_key(|failed| std::cmp::Reverse(failed.reason));
         let taken_over = taken_over(&applied);
         let conflict = has_conflict(&applied);
@@ -255,7 +254,20 @@ impl<C: Cluster> Turn<'_, C> {
             })
             .await;
         let retry = self.memory.apply.next_try(self.now);
-        let prune_again = pruned.failed.is_some().then(|| Duration::from_secs(5));
+        let prune_again = match &pruned.failed {
+            Some(failed) => {
+                if self.memory.prune_failures == 0 {
+                    let message = failed.message.clone();
+                    self.tell(&[Notice { warning: true, reason: failed.reason.name(), about: None, message }]);
+                }
+                self.memory.prune_failures += 1;
+                failed.reason.retry().delay(self.memory.prune_failures - 1, self.identity.generation.unsigned_abs())
+            }
+            None => {
+                self.memory.prune_failures = 0;
+                None
+            }
+        };
         let again = [status, retry, prune_again].into_iter().flatten().min();
         (again, failures.is_empty() && !pruned.postponed)
     }
@@ -303,7 +315,8 @@ impl<C: Cluster> Turn<'_, C> {
         let unreadable = cache.unreadable(ChildKind::Deployment);
         // Without a Deployment there are no pods to ask.
         let starting = report.workload.as_ref().is_some_and(|live| {
-            live.rollout.as_ref().is_none_or(|r| !r.complete() || r.observed_generation != live.generation)
+            let unfinished = |r: &live::Rollout| !r.complete() || r.observed_generation != live.generation;
+            live.rollout.as_deref().is_none_or(unfinished)
         });
         if starting && !self.memory.rolling {
             // Whoever began this rollout: its pods get their time, and the last one's say nothing of them.
@@ -311,7 +324,9 @@ impl<C: Cluster> Turn<'_, C> {
             self.memory.pods = None;
         }
         self.memory.rolling = starting;
-        let ask = if starting && unreadable.is_none() { self.ask_pods().await } else { None };
+        // Pods that have not been made say nothing; their Deployment's next event does.
+        let has_pods = report.workload.as_ref().is_some_and(|l| l.rollout.as_ref().is_some_and(|r| r.replicas > 0));
+        let ask = if starting && has_pods && unreadable.is_none() { self.ask_pods().await } else { None };
         let pods = self.memory.pods.as_ref();
         let missing = match pods {
             Some(pods) => pods.missing.clone(),

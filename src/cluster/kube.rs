@@ -1,12 +1,11 @@
 //! The one implementation of [`Cluster`] that holds a client, and how that client is made.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use http::{Method, Request};
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
-    Api, Client, Config,
-    api::{DeleteParams, ListParams, Preconditions},
+    Client, Config,
+    api::{DeleteParams, Preconditions},
 };
 use serde::{
     Deserialize,
@@ -26,7 +25,7 @@ use crate::{
 /// Longest wait for one answer. A reconcile has a deadline of its own; this one ends the call.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Pods a page, so that a namespace with thousands of pods does not become one large answer.
-const POD_PAGE: u32 = 250;
+const POD_PAGE: u32 = 500;
 
 /// [`Cluster`] on a client.
 #[derive(Clone)]
@@ -183,37 +182,84 @@ impl Cluster for KubeCluster {
     }
 
     async fn waiting_containers(&self, namespace: &str) -> Result<Vec<Waiting>, Refusal> {
-        let pods = Api::<Pod>::namespaced(self.client.clone(), namespace);
-        let mut params = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")).limit(POD_PAGE);
+        let first = format!(
+            "/api/v1/namespaces/{namespace}/pods?labelSelector={MANAGED_BY_LABEL}%3D{MANAGED_BY}&limit={POD_PAGE}"
+        );
+        let mut path = first.clone();
         let mut waiting = Vec::new();
         loop {
-            let page = match tokio::time::timeout(CALL_TIMEOUT, pods.list(&params)).await {
-                Ok(page) => page.map_err(|error| refusal(Sent::Other, error))?,
-                Err(_) => return Err(transient(&"no answer to a list of pods")),
-            };
-            waiting.extend(page.items.iter().flat_map(waiting_in));
-            match page.metadata.continue_ {
-                Some(token) if !token.is_empty() => params.continue_token = Some(token),
-                _ => return Ok(waiting),
+            let page: PodList = self.send(Sent::Other, Method::GET, path, &Value::Null).await?;
+            waiting.extend(page.items.into_iter().flat_map(Pod::waiting));
+            if page.metadata.next.is_empty() {
+                return Ok(waiting);
             }
+            path = format!("{first}&continue={}", page.metadata.next);
         }
     }
 }
 
-fn waiting_in(pod: &Pod) -> Vec<Waiting> {
-    let app = pod.metadata.labels.as_ref().and_then(|labels| labels.get("app")).cloned().unwrap_or_default();
-    let status = pod.status.as_ref();
-    let containers = status.and_then(|s| s.container_statuses.as_ref());
-    let init = status.and_then(|s| s.init_container_statuses.as_ref());
-    let states = init.into_iter().chain(containers).flatten().filter_map(|c| c.state.as_ref()?.waiting.as_ref());
-    states
-        .map(|waiting| Waiting {
+/// A list of pods, as far as it matters why their containers wait.
+#[derive(Deserialize)]
+struct PodList {
+    metadata: ListMeta,
+    items: Vec<Pod>,
+}
+
+#[derive(Deserialize)]
+struct ListMeta {
+    #[serde(default, rename = "continue")]
+    next: String,
+}
+
+#[derive(Deserialize)]
+struct Pod {
+    metadata: PodMeta,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Deserialize)]
+struct PodMeta {
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodStatus {
+    init_container_statuses: Vec<ContainerStatus>,
+    container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Deserialize)]
+struct ContainerStatus {
+    #[serde(default)]
+    state: ContainerState,
+}
+
+#[derive(Default, Deserialize)]
+struct ContainerState {
+    waiting: Option<WaitingState>,
+}
+
+#[derive(Deserialize)]
+struct WaitingState {
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl Pod {
+    fn waiting(self) -> impl Iterator<Item = Waiting> {
+        let app = self.metadata.labels.get("app").cloned().unwrap_or_default();
+        let all = self.status.init_container_statuses.into_iter().chain(self.status.container_statuses);
+        all.filter_map(|container| container.state.waiting).map(move |WaitingState { reason, message }| Waiting {
             app: app.clone(),
-            pod: pod.metadata.name.clone().unwrap_or_default(),
-            reason: waiting.reason.clone().unwrap_or_default(),
-            message: waiting.message.clone().unwrap_or_default(),
+            reason,
+            message,
         })
-        .collect()
+    }
 }
 
 fn transient(error: &impl ToString) -> Refusal {

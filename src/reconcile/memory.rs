@@ -39,6 +39,8 @@ pub struct Parent {
     pub counts_due: Option<Instant>,
     /// What was last said to be wrong with its spec.
     pub refused: Option<String>,
+    /// Reconciles in a row in which a deletion failed.
+    pub prune_failures: u32,
     /// Status writes that failed in a row.
     pub status_failures: u32,
     /// The last status this process wrote, until the watch has delivered it.
@@ -91,6 +93,7 @@ impl Memories {
             pods: None,
             counts_due: None,
             refused: None,
+            prune_failures: 0,
             status_failures: 0,
             written: None,
         })

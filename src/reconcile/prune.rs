@@ -5,8 +5,9 @@
 //! what is not goes.
 
 use super::{
-    apply::{Applied, Notice},
+    apply::{Applied, Failed},
     diff::{Action, Plan},
+    reason::Reason,
 };
 use crate::{
     cluster::{Cluster, Refusal},
@@ -19,13 +20,13 @@ pub struct Pruned {
     /// Objects that are gone.
     pub deleted: Vec<ObjectId>,
     /// The first deletion that failed.
-    pub failed: Option<String>,
+    pub failed: Option<Failed>,
     /// Deletions wait for applies that have not succeeded.
     pub postponed: bool,
 }
 
 /// Carries out the deletions of a plan.
-pub async fn prune<C: Cluster>(cluster: &C, plan: &Plan, applied: &mut Applied) -> Pruned {
+pub async fn prune<C: Cluster>(cluster: &C, plan: &Plan, applied: &Applied) -> Pruned {
     let mut pruned = Pruned::default();
     for change in plan.changes.iter().filter(|change| change.action == Action::Delete) {
         if !applied.complete() {
@@ -38,15 +39,8 @@ pub async fn prune<C: Cluster>(cluster: &C, plan: &Plan, applied: &mut Applied) 
             Ok(()) | Err(Refusal::Gone) => pruned.deleted.push(change.id.clone()),
             Err(refusal) => {
                 let message = format!("failed to delete {}, which is no longer wanted: {refusal}", change.id);
-                if refusal.needs_somebody() {
-                    applied.notices.push(Notice {
-                        warning: true,
-                        reason: "PruneFailed",
-                        about: Some((change.id.clone(), String::new())),
-                        message: message.clone(),
-                    });
-                }
-                pruned.failed.get_or_insert(message);
+                let reason = Reason::of_refusal(&refusal);
+                pruned.failed.get_or_insert(Failed { reason, message, foreign: false });
             }
         }
     }

@@ -129,7 +129,7 @@ pub fn reference() -> String {
     }
     text.push_str("\nReasons of Events: the reasons of Reconciled when an object begins to fail, `FieldConflict` (fields of other managers \
          were taken over), `DriftReverted` (somebody's change was taken back), `Restored` (a deleted object was made again), \
-         `Reclaimed` (an object that had lost its owner reference or label was taken back), `PruneFailed`.\n");
+         `Reclaimed` (an object that had lost its owner reference or label was taken back).\n");
     text
 }
 
