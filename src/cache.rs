@@ -295,7 +295,10 @@ impl Inner {
         let (old_owner, new_owner) = (old.as_deref().and_then(owner_uid), owner_uid(&live));
         if old_owner != new_owner {
             self.disown(&id, old_owner.as_deref());
-            self.wake_waiting(&id, wake);
+            // A name that gets its first owner has not become free: whoever waits goes on waiting.
+            if old_owner.is_some() {
+                self.wake_waiting(&id, wake);
+            }
             if let Some(uid) = new_owner {
                 self.by_owner.entry(uid).or_default().ids.insert(id.clone());
             }

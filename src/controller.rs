@@ -38,7 +38,7 @@ use crate::{
     object::{ChildKind, ParentId},
     parent::ParentObject,
     pods::Pods,
-    reconcile::{self, Context, apply::Notice, memory::Memories},
+    reconcile::{self, Context, memory::Memories, outcome::Notice},
     scope::Scope,
     telemetry::Metrics,
 };

@@ -2,11 +2,14 @@
 //! stages and calls meet; a stage that takes the cluster touches the world, the others do not.
 
 pub mod apply;
+pub mod backoff;
 pub mod diff;
 pub mod guard;
 pub mod memory;
+pub mod outcome;
 pub mod prune;
 pub mod reason;
+pub mod render;
 pub mod repair;
 pub mod rewrite;
 pub mod seal;
@@ -23,20 +26,19 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use self::{
-    apply::{Applied, Done, Failed, Notice, Stage},
+    apply::Stage,
     diff::{Plan, View},
-    guard::Violation,
     memory::{Converged, Memories, Parent as ParentMemory},
+    outcome::{Applied, Done, Failed, Notice},
     reason::{Reason, Retry},
-    rewrite::Policies,
-    seal::Sealed,
+    render::{RenderError, Rendered, render},
     status::{Input, References, Verdict, Workload},
 };
 use crate::{
     cache::Cache,
     cluster::{Cluster, Refusal},
     config_maps::ConfigMaps,
-    kinds::{Desired, InvalidSpec, Parent, ParentInfo, Related},
+    kinds::{Desired, Parent, ParentInfo, Related},
     object::{
         ChildKind, Identity, ObjectId, ParentId,
         live::{self, Live},
@@ -70,38 +72,6 @@ pub struct Context<C> {
     pub events: mpsc::Sender<(ParentObject, ParentInfo, Notice)>,
     /// Counters.
     pub metrics: Metrics,
-}
-
-/// What the pure stages made of a custom resource.
-#[derive(Debug)]
-pub struct Rendered {
-    /// What its kind wants.
-    pub desired: Desired,
-    /// Its objects, ready to be compared and applied.
-    pub sealed: Vec<Sealed>,
-}
-
-/// Why the pure stages made nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RenderError {
-    /// Its spec.
-    #[error("failed to decode or render {0}")]
-    InvalidSpec(#[from] InvalidSpec),
-    /// A rewritten object.
-    #[error("failed to admit the rewritten objects: {0}")]
-    Violation(#[from] Violation),
-}
-
-/// The pure half of the pipeline: what should exist for a custom resource.
-///
-/// # Errors
-/// When the spec makes no sense or the guard refuses what was made of it.
-pub fn render<P: Parent>(identity: &Identity, spec: &P::Spec, related: &Related) -> Result<Rendered, RenderError> {
-    let desired = P::desired(identity, spec, related)?;
-    let rewritten = rewrite::rewrite(&desired.children, &Policies::default());
-    let admitted = guard::guard(identity, &desired.children, rewritten)?;
-    let sealed = seal::seal(&P::INFO, identity, admitted);
-    Ok(Rendered { desired, sealed })
 }
 
 /// The cache as one custom resource sees it.

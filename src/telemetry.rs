@@ -10,8 +10,8 @@ use opentelemetry_sdk::metrics::SdkMeterProvider;
 use prometheus::{Encoder as _, Registry, TextEncoder};
 
 use crate::reconcile::{
-    apply::{Applied, Done},
     diff::{Cause, Plan},
+    outcome::{Applied, Done},
     prune::Pruned,
 };
 

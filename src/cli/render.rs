@@ -107,7 +107,8 @@ pub(super) fn given(
                 Some((name, digest))
             });
             let related = Related { config_maps: found.collect() };
-            let rendered = reconcile::render::<P>(&identity, &spec, &related).map_err(|error| failed(&error))?;
+            let rendered =
+                reconcile::render::render::<P>(&identity, &spec, &related).map_err(|error| failed(&error))?;
             Ok(Given { object, identity, sealed: rendered.sealed, info: P::INFO })
         }
     }

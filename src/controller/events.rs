@@ -7,7 +7,7 @@ use kube::{
 };
 use tokio::sync::mpsc;
 
-use crate::{kinds::ParentInfo, object::MANAGED_BY, parent::ParentObject, reconcile::apply::Notice};
+use crate::{kinds::ParentInfo, object::MANAGED_BY, parent::ParentObject, reconcile::outcome::Notice};
 
 /// Sends Events one after the other: they are for people, and never in the way of work.
 pub(super) async fn send(client: Client, mut notices: mpsc::Receiver<(ParentObject, ParentInfo, Notice)>) {

@@ -5,17 +5,15 @@
 //! object is another one. Force is used for drift, for fields that change hands by the user's own toggle, and after a
 //! conflict has been named.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
 use serde_json::{Value, json};
 
 use super::{
-    diff::{Accepted, Action, Blocked, Cause, Change, Field, Plan, Whose, whose},
-    reason::{Reason, Retry},
+    backoff::{Memory, remember},
+    diff::{Action, Blocked, Cause, Change, Field, Plan, Whose, whose},
+    outcome::{Applied, Done, Failed, Notice, Outcome},
+    reason::Reason,
     repair::repair,
     seal::Sealed,
 };
@@ -30,90 +28,6 @@ use crate::{
     },
 };
 
-/// How the object ended.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// Which object.
-    pub id: ObjectId,
-    /// How.
-    pub result: Result<Done, Failed>,
-}
-
-/// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
-    /// It was as it should be.
-    Unchanged,
-    /// It was made.
-    Created,
-    /// It was changed.
-    Updated(Cause),
-}
-
-/// Why an object is not as it should be.
-#[derive(Debug, Clone)]
-pub struct Failed {
-    /// Class.
-    pub reason: Reason,
-    /// Words for the user.
-    pub message: String,
-    /// Whether the object is somebody else's.
-    pub foreign: bool,
-}
-
-/// Everything the stage did.
-#[derive(Debug, Default)]
-pub struct Applied {
-    /// How each object ended, in order.
-    pub outcomes: Vec<Outcome>,
-    /// Objects of which the server did not take every field as it was sent.
-    pub not_taken: Vec<ObjectId>,
-    /// What to tell the user, as Events.
-    pub notices: Vec<Notice>,
-    /// The namespace is going away: nothing more is done for this custom resource.
-    pub terminating: bool,
-}
-
-/// Something worth an Event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Notice {
-    /// Whether somebody should look.
-    pub warning: bool,
-    /// Reason of the Event.
-    pub reason: &'static str,
-    /// The object it is about, and the fields of it.
-    pub about: Option<(ObjectId, String)>,
-    /// Message.
-    pub message: String,
-}
-
-impl Notice {
-    fn about(warning: bool, reason: &'static str, id: &ObjectId, fields: String, message: String) -> Self {
-        Self { warning, reason, about: Some((id.clone(), fields)), message }
-    }
-}
-
-/// What is remembered of a custom resource between two reconciles.
-#[derive(Debug, Default)]
-pub struct Memory {
-    /// Objects that failed, and when they may be tried again.
-    pub retries: HashMap<ObjectId, Failure>,
-    /// See [`Accepted`].
-    pub accepted: Accepted,
-}
-
-/// A failure that waits for its next try.
-#[derive(Debug, Clone)]
-pub struct Failure {
-    /// What was to be applied: another intent is tried at once.
-    intent: String,
-    /// Tries so far.
-    attempt: u32,
-    /// When the next one is due.
-    pub due: Option<Instant>,
-    failed: Failed,
-}
-
 /// What the stage works with.
 #[derive(Debug)]
 pub struct Stage<'a, C> {
@@ -127,21 +41,6 @@ pub struct Stage<'a, C> {
     pub identity: &'a Identity,
     /// The time.
     pub now: Instant,
-}
-
-impl Applied {
-    /// Whether every object is as it should be, or was refused because it is somebody else's.
-    #[must_use]
-    pub fn complete(&self) -> bool {
-        !self.terminating && self.outcomes.iter().all(|o| o.result.as_ref().map_or_else(|f| f.foreign, |_| true))
-    }
-
-    /// Whether an object of this kind was changed because it is wanted differently now.
-    #[must_use]
-    pub fn rolled(&self, kind: ChildKind) -> bool {
-        let changed = |done: &Done| matches!(done, Done::Created | Done::Updated(Cause::Intent | Cause::Reclaim));
-        self.outcomes.iter().any(|o| o.id.kind == kind && o.result.as_ref().is_ok_and(changed))
-    }
 }
 
 /// Carries out the plan.
@@ -181,42 +80,6 @@ fn blocker(change: &Change, outcomes: &[Outcome]) -> Option<String> {
     })
 }
 
-/// Keeps a failure with its back-off; a new failure is worth an Event. One that the watches have `seen` has no
-/// back-off: they also see its end, and whoever is woken by that must not be told to wait.
-fn remember(
-    memory: &mut Memory,
-    wanted: &Sealed,
-    result: &mut Result<Done, Failed>,
-    seen: bool,
-    now: Instant,
-    notices: &mut Vec<Notice>,
-) {
-    let Err(failed) = result else {
-        memory.retries.remove(&wanted.id);
-        return;
-    };
-    let before = memory.retries.get(&wanted.id).filter(|known| known.intent == wanted.intent);
-    if !seen && before.is_some_and(|known| known.due.is_some_and(|due| due > now)) {
-        return;
-    }
-    let known = before.is_some_and(|known| known.failed.message == failed.message);
-    let attempt = before.map_or(0, |known| known.attempt.saturating_add(u32::from(!seen)));
-    let spread = u64::from_str_radix(wanted.intent.get(7..15).unwrap_or("0"), 16).unwrap_or_default();
-    let retry = match failed.reason.retry() {
-        // What only a call has shown, no event will end.
-        Retry::OnEvent => Retry::Slowly,
-        retry => retry,
-    };
-    let delay = retry.delay(attempt, spread + u64::from(attempt)).filter(|_| !seen);
-    if !known && failed.reason != Reason::Waiting {
-        let message = failed.message.clone();
-        notices.push(Notice::about(true, failed.reason.name(), &wanted.id, String::new(), message));
-    }
-    let due = delay.map(|delay| now + delay);
-    let failure = Failure { intent: wanted.intent.clone(), attempt, due, failed: failed.clone() };
-    memory.retries.insert(wanted.id.clone(), failure);
-}
-
 impl<C: Cluster> Stage<'_, C> {
     /// Brings one object to what is wanted.
     async fn one(
@@ -226,13 +89,9 @@ impl<C: Cluster> Stage<'_, C> {
         memory: &mut Memory,
         applied: &mut Applied,
     ) -> Result<Done, Failed> {
-        let foreign_again = matches!(change.action, Action::Create);
-        if let Some(known) = memory.retries.get(&wanted.id)
-            && known.intent == wanted.intent
-            && known.due.is_some_and(|due| due > self.now)
-            && (foreign_again || matches!(change.action, Action::Update(_)))
-        {
-            return Err(known.failed.clone());
+        let calls = matches!(change.action, Action::Create | Action::Update(_));
+        if let Some(known) = memory.waits(wanted, self.now).filter(|_| calls) {
+            return Err(known);
         }
         match &change.action {
             Action::Unchanged | Action::Delete => Ok(Done::Unchanged),
@@ -482,20 +341,6 @@ fn failed(wanted: &Sealed, refusal: Refusal, applied: &mut Applied) -> Failed {
         _ => String::new(),
     };
     Failed { reason, message: format!("failed to apply {}{field}: {refusal}", wanted.id), foreign: false }
-}
-
-impl Memory {
-    /// How long until the first object that failed may be tried again.
-    #[must_use]
-    pub fn next_try(&self, now: Instant) -> Option<Duration> {
-        self.retries.values().filter_map(|failure| failure.due).min().map(|due| due.saturating_duration_since(now))
-    }
-
-    /// Whether an object failed for a reason that may pass by itself.
-    #[must_use]
-    pub fn has_passing_failures(&self) -> bool {
-        self.retries.values().any(|failure| failure.failed.reason.retry() == Retry::Soon)
-    }
 }
 
 /// The live object of the first outcome of a kind.

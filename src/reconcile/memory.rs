@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::apply;
+use super::backoff;
 use crate::{
     cluster::Waiting,
     kinds::{References, Related},
@@ -26,7 +26,7 @@ pub struct Memories(Mutex<HashMap<ParentId, Parent>>);
 pub struct Parent {
     uid: String,
     /// What the apply stage remembers.
-    pub apply: apply::Memory,
+    pub apply: backoff::Memory,
     /// What was found when everything was last as it should be.
     pub converged: Option<Box<Converged>>,
     /// When the workload last began to roll out, as far as this process knows.
@@ -86,7 +86,7 @@ impl Memories {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         known.filter(|memory| memory.uid == uid).unwrap_or_else(|| Parent {
             uid: uid.to_owned(),
-            apply: apply::Memory::default(),
+            apply: backoff::Memory::default(),
             converged: None,
             rolled_at: now,
             rolling: false,

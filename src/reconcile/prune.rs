@@ -5,8 +5,8 @@
 //! what is not goes.
 
 use super::{
-    apply::{Applied, Failed},
     diff::{Action, Plan},
+    outcome::{Applied, Failed},
     reason::Reason,
 };
 use crate::{

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    apply::Failed,
+    outcome::Failed,
     reason::{NOT_FOUND, NOT_YET_KNOWN, PODS_RUNNING, ROLLING_OUT, RUNNING, Reason, UNREADABLE},
 };
 use crate::object::live::{self, Live};

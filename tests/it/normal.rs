@@ -10,7 +10,8 @@ use igw::{
     object::{ChildKind, DesiredChild, Identity, ObjectId, ParentId},
     reconcile::{
         CacheView,
-        apply::{Memory, Stage, apply},
+        apply::{Stage, apply},
+        backoff::Memory,
         diff::{Plan, diff},
         guard::guard,
         rewrite::{Policies, rewrite},

@@ -1,0 +1,84 @@
+//! How the writing of objects ended: what the stages after it, the status, Events and metrics are made from. PURE.
+
+use super::{diff::Cause, reason::Reason};
+use crate::object::{ChildKind, ObjectId};
+
+/// How the object ended.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Which object.
+    pub id: ObjectId,
+    /// How.
+    pub result: Result<Done, Failed>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// It was as it should be.
+    Unchanged,
+    /// It was made.
+    Created,
+    /// It was changed.
+    Updated(Cause),
+}
+
+/// Why an object is not as it should be.
+#[derive(Debug, Clone)]
+pub struct Failed {
+    /// Class.
+    pub reason: Reason,
+    /// Words for the user.
+    pub message: String,
+    /// Whether the object is somebody else's.
+    pub foreign: bool,
+}
+
+/// Everything the stage did.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// How each object ended, in order.
+    pub outcomes: Vec<Outcome>,
+    /// Objects of which the server did not take every field as it was sent.
+    pub not_taken: Vec<ObjectId>,
+    /// What to tell the user, as Events.
+    pub notices: Vec<Notice>,
+    /// The namespace is going away: nothing more is done for this custom resource.
+    pub terminating: bool,
+}
+
+/// Something worth an Event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether somebody should look.
+    pub warning: bool,
+    /// Reason of the Event.
+    pub reason: &'static str,
+    /// The object it is about, and the fields of it.
+    pub about: Option<(ObjectId, String)>,
+    /// Message.
+    pub message: String,
+}
+
+impl Notice {
+    /// One that is about an object, and fields of it.
+    #[must_use]
+    pub fn about(warning: bool, reason: &'static str, id: &ObjectId, fields: String, message: String) -> Self {
+        Self { warning, reason, about: Some((id.clone(), fields)), message }
+    }
+}
+
+impl Applied {
+    /// Whether every object is as it should be, or was refused because it is somebody else's.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        !self.terminating && self.outcomes.iter().all(|o| o.result.as_ref().map_or_else(|f| f.foreign, |_| true))
+    }
+
+    /// Whether an object of this kind was changed because it is wanted differently now.
+    #[must_use]
+    pub fn rolled(&self, kind: ChildKind) -> bool {
+        let changed = |done: &Done| matches!(done, Done::Created | Done::Updated(Cause::Intent | Cause::Reclaim));
+        self.outcomes.iter().any(|o| o.id.kind == kind && o.result.as_ref().is_ok_and(changed))
+    }
+}
