@@ -113,9 +113,10 @@ async fn measure(arguments: &Arguments, program: &Path) -> Result<Table> {
     let mut bare = None;
     if !arguments.skip.contains(&Part::Loop) {
         eprintln!("bench: the bare loop");
-        let time = Site::start(fast).await?.finish(async |site| bare_loop::measure(site, program, count).await).await?;
-        eprintln!("bench: {:.1} s", time.as_secs_f64());
-        bare = Some(time.as_secs_f64());
+        let alone =
+            Site::start(fast).await?.finish(async |site| bare_loop::measure(site, program, count).await).await?;
+        eprintln!("bench: {:.1} s", alone.time.as_secs_f64());
+        bare = Some(alone);
     }
     let site = Site::start(fast).await?;
     site.finish(async |site| {
@@ -137,7 +138,7 @@ async fn with_operator(
     site: &Site,
     observer: &mut Observer,
     operator: &Operator,
-    bare: Option<f64>,
+    bare: Option<bare_loop::Taken>,
 ) -> Result<Table> {
     let count = usize::try_from(arguments.count)?;
     let wanted = |part: Part| !arguments.skip.contains(&part);
@@ -151,8 +152,10 @@ async fn with_operator(
     creation.rows(&mut table);
     if let Some(bare) = bare {
         table.section("Compared with a bare loop of the same applies");
-        table.row("the bare loop", bare, Unit::Seconds);
-        table.at_most("operator / bare loop", creation.seconds() / bare, Unit::Ratio, 2.2);
+        let seconds = bare.time.as_secs_f64();
+        table.row("the bare loop", seconds, Unit::Seconds);
+        table.at_most("operator / bare loop", creation.seconds() / seconds, Unit::Ratio, 2.2);
+        table.row("processor of the bare loop", bare.cpu.as_secs_f64(), Unit::Seconds);
     }
     if wanted(Part::Idle) {
         steady::idle(observer, &mut table).await?;

@@ -1,6 +1,6 @@
 //! The limit of the machine: the same creating applies as the operator sends, from a loop that does nothing else.
 
-use std::{collections::HashMap, fs, path::Path, time::Duration};
+use std::{collections::HashMap, fs, path::Path, process, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use controlplane::User;
@@ -20,12 +20,21 @@ use super::{
     site::Site,
     workload::{self, CHILDREN, IN_FLIGHT, NAMESPACE},
 };
+use crate::usage::Usage;
 
 /// Stands for the uid of a Gateway in the documents that are filled in.
 const UID: &str = "00000000-0000-4000-8000-000000000000";
 
-/// Sends them and returns the time from the first request to the last answer, as the API server logged it.
-pub(super) async fn measure(site: &Site, program: &Path, count: usize) -> Result<Duration> {
+/// What the loop took.
+pub(super) struct Taken {
+    /// From the first request to the last answer, as the API server logged it.
+    pub(super) time: Duration,
+    /// Processor time of this process meanwhile: requests and answers, nothing decided and nothing watched.
+    pub(super) cpu: Duration,
+}
+
+/// Sends them.
+pub(super) async fn measure(site: &Site, program: &Path, count: usize) -> Result<Taken> {
     // The Gateways are there, without an operator: children whose owner is not there would be collected as garbage.
     workload::create(site.admin.clone(), count).await?;
     let uids: HashMap<String, String> = workload::gateways(&site.admin)
@@ -50,11 +59,13 @@ pub(super) async fn measure(site: &Site, program: &Path, count: usize) -> Result
     observer.settled().await?;
     // With the rights of the operator, so that the API server has the same work.
     let client = site.plane.client(User::Operator).await?;
+    let before = Usage::of(process::id())?.cpu;
     stream::iter(documents)
         .map(async |(resource, document)| apply(&client, resource, &document).await)
         .buffer_unordered(IN_FLIGHT)
         .try_for_each(async |()| Ok(()))
         .await?;
+    let cpu = Usage::of(process::id())?.cpu.saturating_sub(before);
     let entries = observer.settled().await?;
     let created: Vec<_> = entries.iter().filter(|entry| by_operator(entry) && entry.code() == 201).collect();
     if created.len() != count * CHILDREN {
@@ -63,7 +74,7 @@ pub(super) async fn measure(site: &Site, program: &Path, count: usize) -> Result
     let first = created.iter().map(|entry| entry.request_received_timestamp.0).min();
     let last = created.iter().map(|entry| entry.stage_timestamp.0).max();
     let (first, last) = first.zip(last).context("the bare loop created nothing")?;
-    Ok(last.duration_since(first).unsigned_abs())
+    Ok(Taken { time: last.duration_since(first).unsigned_abs(), cpu })
 }
 
 async fn apply(client: &Client, resource: &ApiResource, document: &Value) -> Result<()> {
