@@ -12,6 +12,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
     name = "igw",
     version,
     args_conflicts_with_subcommands = true,
+    args_override_self = true,
     subcommand_negates_reqs = true,
     max_term_width = 100
 )]
@@ -28,6 +29,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator (the default).
+    #[command(args_override_self = true)]
     Run(Box<Run>),
     /// Print the objects that custom resources become, without a cluster.
     Render(Render),
@@ -91,6 +93,15 @@ pub struct Run {
     pub go: GoFlags,
 }
 
+/// As Go's strconv.ParseBool reads it.
+fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
+    }
+}
+
 /// How to write logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -104,13 +115,13 @@ pub enum LogFormat {
 #[derive(Debug, Args)]
 pub struct GoFlags {
     /// Accepted; one replica is to run, with strategy Recreate as in the manifests.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide_default_value = true, hide_possible_values = true, require_equals = true)]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, value_parser = go_bool, hide_default_value = true, hide_possible_values = true, require_equals = true)]
     pub leader_elect: bool,
-    /// Accepted as true only with a refusal to start: metrics are served without TLS.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide = true, require_equals = true)]
+    /// Accepted with a warning: metrics are served without TLS.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, value_parser = go_bool, hide = true, require_equals = true)]
     pub metrics_secure: bool,
     /// Accepted without effect.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide = true, require_equals = true)]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, value_parser = go_bool, hide = true, require_equals = true)]
     pub enable_http2: bool,
     /// Accepted without effect: there are no webhooks.
     #[arg(long, hide = true, value_name = "PATH")]
@@ -131,7 +142,7 @@ pub struct GoFlags {
     #[arg(long, hide = true, value_name = "NAME")]
     pub metrics_cert_key: Option<String>,
     /// Logs for development: text, from level debug.
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, hide = true, require_equals = true)]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false, action = ArgAction::Set, value_parser = go_bool, hide = true, require_equals = true)]
     pub zap_devel: bool,
     /// Log encoding: json or console.
     #[arg(long, hide = true, value_name = "ENCODER")]
@@ -207,8 +218,6 @@ impl std::str::FromStr for Bind {
         }
         let port = text.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
         match port {
-            // As Go reads it: no host means every address.
-            Some(Ok(_)) if text.starts_with(':') => Ok(Self(Some(format!("0.0.0.0{text}")))),
             Some(Ok(_)) => Ok(Self(Some(text.to_owned()))),
             _ => Err(format!("{text:?} is no address: write HOST:PORT, :PORT or 0")),
         }
@@ -288,10 +297,10 @@ mod tests {
             "--zap-devel=true",
             "--zap-stacktrace-level=error",
             "--zap-time-encoding=iso8601",
-            "-leader-elect=true",
+            "-leader-elect=T",
         ];
-        // The last one repeats the first with one dash; Go takes the last.
-        let cli = parse(&args[..args.len() - 1]).unwrap_or_else(|error| panic!("{error}"));
+        // The last one repeats the first, with one dash and in Go's own words; Go takes the last.
+        let cli = parse(&args).unwrap_or_else(|error| panic!("{error}"));
         assert!(cli.run.go.leader_elect && cli.run.log_json());
         assert_eq!(cli.run.log_filter(), "warn,igw=info");
         let one_dash = parse(&["igw", "-leader-elect=true", "-metrics-bind-address", "0"]);
@@ -302,7 +311,7 @@ mod tests {
     #[test]
     fn addresses_read_as_go_reads_them() {
         let read = |text: &str| text.parse::<Bind>().map(|bind| bind.0);
-        assert_eq!(read(":9090"), Ok(Some("0.0.0.0:9090".into())));
+        assert_eq!(read(":9090"), Ok(Some(":9090".into())));
         assert_eq!(read("127.0.0.1:1"), Ok(Some("127.0.0.1:1".into())));
         assert_eq!(read("0"), Ok(None));
         assert!(read("9090x").is_err());

@@ -105,7 +105,7 @@ impl Cache {
             }
             (Seen::Deleted(last), Some(id)) => {
                 let version = last.resource_version;
-                inner.remove(&id, version, Some(&last), &mut wake);
+                inner.remove(&id, version, Some(&last), &mut wake, Writer::Somebody);
                 let watch = inner.watches.entry(kind).or_default();
                 watch.newest = watch.newest.max(version);
             }
@@ -120,10 +120,11 @@ impl Cache {
                     .objects
                     .iter()
                     .filter(|(id, entry)| id.kind == kind && entry.list < list)
-                    .map(|(id, _)| id.clone())
+                    .map(|(id, entry)| (id.clone(), newest.max(entry.live.resource_version)))
                     .collect();
-                for id in gone {
-                    inner.remove(&id, newest, None, &mut wake);
+                // Neither listed nor written since the list began, so also gone if it is newer than anything seen.
+                for (id, version) in gone {
+                    inner.remove(&id, version, None, &mut wake, Writer::Somebody);
                 }
             }
             (Seen::Unreadable(why), _) => {
@@ -160,7 +161,7 @@ impl Cache {
 
     /// Forgets an object that an own call found to be gone, unless a newer state has arrived since `version`.
     pub fn gone(&self, id: &ObjectId, version: u64) {
-        self.lock().remove(id, version, None, &mut BTreeSet::new());
+        self.lock().remove(id, version, None, &mut BTreeSet::new(), Writer::Us);
     }
 
     /// The live object of this identity.
@@ -198,6 +199,14 @@ impl Cache {
     /// Wakes `parent` when the name `id` becomes free or changes hands.
     pub fn wait_for(&self, id: &ObjectId, parent: &ParentId) {
         self.lock().waiting.entry(id.clone()).or_default().insert(parent.clone());
+    }
+
+    /// Forgets what a custom resource that is gone waited for.
+    pub fn forget(&self, parent: &ParentId) {
+        self.lock().waiting.retain(|_, parents| {
+            parents.remove(parent);
+            !parents.is_empty()
+        });
     }
 
     /// Why a kind cannot be read, when it cannot.
@@ -296,7 +305,7 @@ impl Inner {
         if old_owner != new_owner {
             self.disown(&id, old_owner.as_deref());
             // A name that gets its first owner has not become free: whoever waits goes on waiting.
-            if old_owner.is_some() {
+            if old_owner.is_some() && writer == Writer::Somebody {
                 self.wake_waiting(&id, wake);
             }
             if let Some(uid) = new_owner {
@@ -311,7 +320,7 @@ impl Inner {
         self.objects.insert(id, Entry { live: Arc::new(live), list });
     }
 
-    fn remove(&mut self, id: &ObjectId, version: u64, last: Option<&Live>, wake: &mut BTreeSet<Wake>) {
+    fn remove(&mut self, id: &ObjectId, version: u64, last: Option<&Live>, wake: &mut BTreeSet<Wake>, writer: Writer) {
         let Some(entry) = self.objects.get(id) else {
             // A foreign object that went away may be what somebody waits for.
             self.wake_waiting(id, wake);
@@ -326,7 +335,10 @@ impl Inner {
         self.touch(owner_uid(&live).as_deref());
         wake.extend(Wake::owner(&id.namespace, &live));
         wake.extend(last.and_then(|last| Wake::owner(&id.namespace, last)));
-        self.wake_waiting(id, wake);
+        // What we ourselves found gone we make again; whoever waits for the name goes on waiting.
+        if writer == Writer::Somebody {
+            self.wake_waiting(id, wake);
+        }
         let now = Instant::now();
         if self.tombstones.len() > 1024 {
             self.tombstones.retain(|_, (_, at)| now.duration_since(*at) < TOMBSTONE);

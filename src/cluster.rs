@@ -1,6 +1,6 @@
 //! What the stages may ask of the API server, and what its refusals mean. No client here: see `cluster/kube.rs`.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use serde_json::Value;
 
@@ -110,8 +110,6 @@ pub enum Refusal {
     Transient {
         /// The server's or the network's words.
         message: String,
-        /// What the server asked for.
-        retry_after: Option<Duration>,
     },
 }
 
@@ -146,15 +144,13 @@ pub struct Failure {
     pub message: String,
     /// `details.causes`: reason, field, message.
     pub causes: Vec<(String, String, String)>,
-    /// `details.retryAfterSeconds`.
-    pub retry_after: Option<Duration>,
 }
 
 impl Refusal {
     /// Reads an answer. The table of meanings is in ARCHITECTURE.md; it was tried on kube-apiserver 1.36.
     #[must_use]
     pub fn read(sent: Sent, failure: Failure) -> Self {
-        let Failure { code, reason, message, causes, retry_after } = failure;
+        let Failure { code, reason, message, causes } = failure;
         let field = causes.iter().map(|(_, field, _)| field.clone()).find(|field| !field.is_empty());
         match code {
             // Also when fields conflict: the server merges before it compares the resource version.
@@ -179,7 +175,7 @@ impl Refusal {
             }
             // An admission webhook may answer with any code below 500; its words are for the user.
             405..=428 => Self::Forbidden(message),
-            _ => Self::Transient { message, retry_after },
+            _ => Self::Transient { message },
         }
     }
 

@@ -4,7 +4,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -30,7 +30,17 @@ struct Inner {
     digests: HashMap<Key, String>,
     named_by: HashMap<Key, BTreeSet<ParentId>>,
     listed: bool,
+    refused: Option<String>,
     listing: Option<BTreeSet<Key>>,
+}
+
+/// Why there are no digests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unlisted {
+    /// The list is on its way.
+    NotYet,
+    /// The server refuses it, with these words.
+    Refused(String),
 }
 
 /// A ConfigMap as it is watched: its content is not kept.
@@ -80,28 +90,48 @@ impl ConfigMaps {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Digests of the ConfigMaps of these names that exist; `None` while they have not been listed. The custom resource
-    /// is woken when one changes, or when they have been listed.
-    pub fn digests(&self, parent: &ParentId, names: &BTreeSet<String>) -> Option<BTreeMap<String, String>> {
+    /// Digests of the ConfigMaps of these names that exist. The custom resource is woken when one changes, and when they
+    /// have been listed.
+    ///
+    /// # Errors
+    /// While they have not been listed.
+    pub fn digests(&self, parent: &ParentId, names: &BTreeSet<String>) -> Result<BTreeMap<String, String>, Unlisted> {
         let mut inner = self.lock();
         let key = |name: &String| (parent.namespace.to_string(), name.clone());
         for name in names {
             inner.named_by.entry(key(name)).or_default().insert(parent.clone());
         }
         if names.is_empty() {
-            return Some(BTreeMap::new());
+            return Ok(BTreeMap::new());
         }
         if !inner.listed {
             self.wanted.notify_one();
-            return None;
+            return Err(inner.refused.clone().map_or(Unlisted::NotYet, Unlisted::Refused));
         }
-        Some(names.iter().filter_map(|n| Some((n.clone(), inner.digests.get(&key(n))?.clone()))).collect())
+        Ok(names.iter().filter_map(|n| Some((n.clone(), inner.digests.get(&key(n))?.clone()))).collect())
     }
 
     /// Forgets who a deleted custom resource named.
     pub fn forget(&self, parent: &ParentId) {
         self.lock().named_by.retain(|_, parents| {
             parents.remove(parent);
+            !parents.is_empty()
+        });
+    }
+
+    /// The server refuses the list. Returns who is to be woken.
+    pub fn refused(&self, why: String) -> BTreeSet<ParentId> {
+        let mut inner = self.lock();
+        if inner.listed || inner.refused.replace(why).is_some() {
+            return BTreeSet::new();
+        }
+        inner.named_by.values().flatten().cloned().collect()
+    }
+
+    /// Forgets the custom resources of a kind that are not among those that are there.
+    pub fn retain(&self, kind: &str, there: &HashSet<ParentId>) {
+        self.lock().named_by.retain(|_, parents| {
+            parents.retain(|parent| parent.kind != kind || there.contains(parent));
             !parents.is_empty()
         });
     }
@@ -143,7 +173,7 @@ impl ConfigMaps {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::ConfigMaps;
+    use super::{ConfigMaps, Unlisted};
     use crate::object::ParentId;
 
     #[test]
@@ -151,11 +181,13 @@ mod tests {
         let maps = ConfigMaps::default();
         let parent = ParentId { kind: "Gateway", namespace: "ns".into(), name: "x".into() };
         let names = BTreeSet::from(["a".to_owned()]);
-        assert_eq!(maps.digests(&parent, &names), None, "not listed yet");
+        assert_eq!(maps.digests(&parent, &names), Err(Unlisted::NotYet));
+        assert_eq!(maps.refused("no".into()), BTreeSet::from([parent.clone()]));
+        assert_eq!(maps.digests(&parent, &names), Err(Unlisted::Refused("no".into())));
         maps.list_begins();
         maps.saw("ns", "a", Some("1".into()));
         assert_eq!(maps.list_complete(), BTreeSet::from([parent.clone()]));
-        assert_eq!(maps.digests(&parent, &names).map(|d| d.len()), Some(1));
+        assert_eq!(maps.digests(&parent, &names).map(|d| d.len()), Ok(1));
         assert!(maps.saw("ns", "a", Some("1".into())).is_empty(), "nothing changed");
         assert_eq!(maps.saw("ns", "a", Some("2".into())).len(), 1);
         assert!(maps.saw("ns", "b", Some("2".into())).is_empty(), "nobody names it");

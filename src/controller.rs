@@ -8,6 +8,7 @@ mod feeds;
 mod wakers;
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -21,12 +22,16 @@ use kube::{
     runtime::{
         Controller, WatchStreamExt as _,
         controller::{self, Action, Config},
-        predicates, reflector,
+        predicates,
+        reflector::{self, ObjectRef},
         utils::Predicate as _,
         watcher,
     },
 };
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use self::wakers::Wakers;
 use crate::{
@@ -100,6 +105,14 @@ impl Shared {
         self.activity.quiet().await;
     }
 
+    /// A custom resource is gone.
+    fn gone(&self, id: &ParentId) {
+        self.context.memories.forget(id);
+        self.context.config_maps.forget(id);
+        self.context.cache.forget(id);
+        self.activity.dropped(id);
+    }
+
     fn first_list(&self) {
         self.unlisted.fetch_sub(1, Ordering::AcqRel);
         self.listed.send_replace(());
@@ -149,7 +162,10 @@ impl Operator {
     }
 
     /// Runs until `shutdown`, then lets the running reconciles end.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) {
+    ///
+    /// # Errors
+    /// When a part of it has ended before, which is a fault of ours: going on without it would look like working.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Broken> {
         let Self { client, shared, notices, workers } = self;
         let mut wiring = Wiring {
             client: client.clone(),
@@ -157,30 +173,36 @@ impl Operator {
             workers,
             shutdown: shutdown.boxed().shared(),
             wakers: Wakers::default(),
-            controllers: Vec::new(),
+            controllers: JoinSet::new(),
         };
         kinds::for_each(&mut wiring);
-        let Wiring { wakers, controllers, shutdown, .. } = wiring;
+        let Wiring { wakers, mut controllers, .. } = wiring;
         let wakers = Arc::new(wakers);
 
-        let mut watches: Vec<BoxFuture<'static, ()>> = Vec::new();
+        // Everything here never ends by itself, and is dropped when the last reconcile has ended.
+        let mut beside = JoinSet::new();
         shared.unlisted.fetch_add(ChildKind::ALL.len(), Ordering::AcqRel);
         for kind in ChildKind::ALL {
-            watches.push(feeds::children(client.clone(), kind, Arc::clone(&shared), Arc::clone(&wakers)).boxed());
+            beside.spawn(feeds::children(client.clone(), kind, Arc::clone(&shared), Arc::clone(&wakers)));
         }
-        watches.push(feeds::config_maps(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)).boxed());
+        beside.spawn(feeds::config_maps(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));
         if shared.scope.is_restricted() {
             shared.unlisted.fetch_add(1, Ordering::AcqRel);
-            watches.push(feeds::namespaces(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)).boxed());
+            beside.spawn(feeds::namespaces(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));
         }
-        let events = tokio::spawn(events::send(client, notices));
-        // The watches never end by themselves; they are dropped when the last reconcile has ended.
-        let watches: Vec<_> = watches.into_iter().map(tokio::spawn).collect();
-        futures::future::join_all(controllers).await;
-        for task in watches.iter().chain([&events]) {
-            task.abort();
+        beside.spawn(events::send(client, notices));
+        loop {
+            tokio::select! {
+                ended = controllers.join_next() => match ended {
+                    None => return Ok(()),
+                    Some(ended) => ended.map_err(|error| Broken(format!("a queue has failed: {error}")))?,
+                },
+                Some(ended) = beside.join_next() => {
+                    let why = ended.err().map_or_else(|| "it has ended".into(), |error| error.to_string());
+                    return Err(Broken(format!("a watch has failed: {why}")));
+                }
+            }
         }
-        drop(shutdown);
     }
 }
 
@@ -191,8 +213,13 @@ struct Wiring {
     workers: u16,
     shutdown: futures::future::Shared<BoxFuture<'static, ()>>,
     wakers: Wakers,
-    controllers: Vec<tokio::task::JoinHandle<()>>,
+    controllers: JoinSet<()>,
 }
+
+/// A part of the operator that must not end has ended.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; start the operator again, and report this with the log")]
+pub struct Broken(String);
 
 impl Visitor for Wiring {
     fn visit<P: Parent>(&mut self) {
@@ -201,9 +228,9 @@ impl Visitor for Wiring {
         let api: Api<ParentObject> = Api::all_with(self.client.clone(), &P::INFO);
         let writer = reflector::store::Writer::new(P::INFO);
         let reader = writer.as_reader();
-        let woken = self.wakers.add(P::INFO, reader.clone());
+        let (queue, woken) = self.wakers.add(P::INFO, reader.clone());
 
-        let trigger = parents(api, writer, P::INFO, Arc::clone(&shared));
+        let trigger = parents(api, writer, P::INFO, queue, Arc::clone(&shared));
         let run = Controller::for_stream_with(trigger, reader, P::INFO)
             .with_config(Config::default().concurrency(self.workers))
             .reconcile_on(woken)
@@ -211,7 +238,7 @@ impl Visitor for Wiring {
             .run(one::<P>, retry_later, Arc::clone(&shared))
             .for_each(move |ended| {
                 if let Err(controller::Error::ObjectNotFound(gone)) = ended {
-                    shared.activity.dropped(&ParentId {
+                    shared.gone(&ParentId {
                         kind: P::INFO.kind,
                         namespace: gone.namespace.as_deref().unwrap_or_default().into(),
                         name: gone.name.as_str().into(),
@@ -219,7 +246,7 @@ impl Visitor for Wiring {
                 }
                 std::future::ready(())
             });
-        self.controllers.push(tokio::spawn(run));
+        self.controllers.spawn(run);
     }
 }
 
@@ -258,19 +285,19 @@ fn parents(
     api: Api<ParentObject>,
     writer: reflector::store::Writer<ParentObject>,
     info: ParentInfo,
+    queue: mpsc::UnboundedSender<ObjectRef<ParentObject>>,
     shared: Arc<Shared>,
 ) -> impl Stream<Item = Result<ParentObject, watcher::Error>> {
-    let (at_event, at_trigger) = (Arc::clone(&shared), shared);
+    let (at_event, at_list, at_trigger) = (Arc::clone(&shared), Arc::clone(&shared), shared);
+    let store = writer.as_reader();
     let mut listed = false;
+    let mut listed_before = false;
     let events = watcher(api, watcher::Config::default().page_size(PAGE))
         .default_backoff()
         .modify(ParentObject::trim)
         .inspect(move |event| match event {
             Ok(watcher::Event::Delete(object)) => {
-                let id = object.id(&info);
-                at_event.context.memories.forget(&id);
-                at_event.context.config_maps.forget(&id);
-                at_event.activity.dropped(&id);
+                at_event.gone(&object.id(&info));
             }
             Ok(watcher::Event::InitDone) => {
                 at_event.context.metrics.listed(info.kind);
@@ -294,6 +321,23 @@ fn parents(
     let news = predicates::generation.combine(predicates::labels).combine(predicates::annotations);
     let objects = events
         .reflect(writer)
+        .inspect(move |event| {
+            if !matches!(event, Ok(watcher::Event::InitDone)) {
+                return;
+            }
+            let all = store.state();
+            let there: HashSet<ParentId> = all.iter().map(|object| object.id(&info)).collect();
+            at_list.context.memories.retain(info.kind, &there);
+            at_list.context.config_maps.retain(info.kind, &there);
+            // The store takes a list in at its end, page by page the queue has looked at the old state: look again. At
+            // the first list the queue waits for the store by itself.
+            if std::mem::replace(&mut listed_before, true) {
+                for object in all {
+                    at_list.activity.woken(object.id(&info));
+                    let _ = queue.send(ObjectRef::from_obj_with(&*object, info));
+                }
+            }
+        })
         .applied_objects()
         .predicate_filter(news, kube::runtime::utils::PredicateConfig::default())
         .inspect_ok(move |object| at_trigger.activity.woken(object.id(&info)));

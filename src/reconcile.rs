@@ -29,7 +29,8 @@ use self::{
     apply::Stage,
     diff::{Plan, View},
     memory::{Converged, Memories, Parent as ParentMemory},
-    outcome::{Applied, Done, Failed, Notice},
+    outcome::{Applied, Done, Failed, Notice, Obstacle},
+    prune::Pruned,
     reason::{Reason, Retry},
     render::{RenderError, Rendered, render},
     status::{Input, References, Verdict, Workload},
@@ -37,7 +38,7 @@ use self::{
 use crate::{
     cache::Cache,
     cluster::{Cluster, Refusal},
-    config_maps::ConfigMaps,
+    config_maps::{ConfigMaps, Unlisted},
     kinds::{Desired, Parent, ParentInfo, Related},
     object::{
         ChildKind, Identity, ObjectId, ParentId,
@@ -110,8 +111,7 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
         let same = done.said == said
             && context.cache.untouched(&identity.uid, done.epoch, done.objects)
             && context.cache.readable()
-            && context.config_maps.digests(&id, &done.references.config_maps).as_ref()
-                == Some(&done.related.config_maps);
+            && context.config_maps.digests(&id, &done.references.config_maps).as_ref() == Ok(&done.related.config_maps);
         if same {
             let mut turn =
                 Turn { object, info: P::INFO, id: &id, identity: &identity, context, memory: &mut memory, now };
@@ -123,11 +123,21 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
     }
     let spec = object.spec::<P>();
     let references = spec.as_ref().map(|spec| P::references(spec)).unwrap_or_default();
-    // Whoever names ConfigMaps that have not been listed is woken when they have.
-    let config_maps = context.config_maps.digests(&id, &references.config_maps)?;
-    let related = Related { config_maps };
+    let (related, missing) = match context.config_maps.digests(&id, &references.config_maps) {
+        Ok(config_maps) => (Related { config_maps }, None),
+        // Whoever names ConfigMaps that have not been listed is woken when they have.
+        Err(Unlisted::NotYet) => {
+            context.memories.put(id, memory);
+            return None;
+        }
+        Err(Unlisted::Refused(why)) => (Related::default(), Some(RenderError::Related(why))),
+    };
     let epoch = context.cache.epoch(&identity.uid);
-    let rendered = spec.map_err(RenderError::from).and_then(|spec| render::<P>(&identity, &spec, &related));
+    let rendered = match (spec, missing) {
+        (Err(invalid), _) => Err(invalid.into()),
+        (Ok(_), Some(missing)) => Err(missing),
+        (Ok(spec), None) => render::<P>(&identity, &spec, &related),
+    };
     let mut turn = Turn { object, info: P::INFO, id: &id, identity: &identity, context, memory: &mut memory, now };
     let again = match rendered {
         Ok(rendered) => {
@@ -182,6 +192,7 @@ impl<C: Cluster> Turn<'_, C> {
 
     /// Returns when to look again, and whether everything is as it should be.
     async fn converge(&mut self, rendered: &Rendered, names_some: bool) -> (Option<Duration>, bool) {
+        self.memory.refused = None;
         let Context { cluster, cache, metrics, .. } = self.context;
         let view = CacheView { cache, uid: &self.identity.uid };
         let plan = diff::diff(self.id, &self.identity.uid, &rendered.sealed, &view, &self.memory.apply.accepted);
@@ -192,7 +203,11 @@ impl<C: Cluster> Turn<'_, C> {
             return (None, false);
         }
         self.restored(&mut applied);
-        let pruned = prune::prune(cluster, &plan, &applied).await;
+        let pruned = match &self.memory.prune_failed {
+            Some((due, failed)) if *due > self.now => Pruned { failed: Some(failed.clone()), ..Pruned::default() },
+            _ => prune::prune(cluster, &plan, &applied).await,
+        };
+        self.remember_prune(pruned.failed.clone());
         metrics.record(self.info.kind, &plan, &applied, &pruned);
         self.tell(&applied.notices);
 
@@ -224,22 +239,32 @@ impl<C: Cluster> Turn<'_, C> {
             })
             .await;
         let retry = self.memory.apply.next_try(self.now);
-        let prune_again = match &pruned.failed {
-            Some(failed) => {
-                if self.memory.prune_failures == 0 {
-                    let message = failed.message.clone();
-                    self.tell(&[Notice { warning: true, reason: failed.reason.name(), about: None, message }]);
-                }
-                self.memory.prune_failures += 1;
-                failed.reason.retry().delay(self.memory.prune_failures - 1, self.identity.generation.unsigned_abs())
-            }
-            None => {
-                self.memory.prune_failures = 0;
-                None
-            }
-        };
+        let prune_again = self.memory.prune_failed.as_ref().map(|(due, _)| due.saturating_duration_since(self.now));
         let again = [status, retry, prune_again].into_iter().flatten().min();
         (again, failures.is_empty() && !pruned.postponed)
+    }
+
+    /// Gives a failed deletion its back-off; a new failure is worth an Event.
+    fn remember_prune(&mut self, failed: Option<Failed>) {
+        let Some(failed) = failed else {
+            self.memory.prune_failed = None;
+            self.memory.prune_failures = 0;
+            return;
+        };
+        if self.memory.prune_failed.as_ref().is_some_and(|(due, _)| *due > self.now) {
+            return;
+        }
+        if self.memory.prune_failures == 0 {
+            let message = failed.message.clone();
+            self.tell(&[Notice { warning: true, reason: failed.reason.name(), about: None, message }]);
+        }
+        let retry = match failed.reason.retry() {
+            Retry::OnEvent => Retry::Slowly,
+            retry => retry,
+        };
+        let delay = retry.delay(self.memory.prune_failures, self.identity.generation.unsigned_abs());
+        self.memory.prune_failures += 1;
+        self.memory.prune_failed = delay.map(|delay| (self.now + delay, failed));
     }
 
     /// Tells of objects that were made again: at this generation everything had been there.
@@ -266,6 +291,7 @@ impl<C: Cluster> Turn<'_, C> {
         let (reason, message) = match error {
             RenderError::InvalidSpec(invalid) => (Reason::InvalidSpec, format!("{} is not valid: {invalid}", self.id)),
             RenderError::Violation(violation) => (Reason::GuardViolation, violation.to_string()),
+            RenderError::Related(_) => (Reason::Forbidden, error.to_string()),
         };
         if self.memory.refused.as_ref() != Some(&message) {
             let notice = Notice { warning: true, reason: reason.name(), about: None, message: message.clone() };
@@ -274,7 +300,7 @@ impl<C: Cluster> Turn<'_, C> {
         }
         let owned = self.context.cache.owned_by(&self.identity.uid);
         let workload = owned.into_iter().find(|(id, _)| id.kind == ChildKind::Deployment).map(|(_, live)| live);
-        let failures = [Failed { reason, message, foreign: false }];
+        let failures = [Failed::new(reason, None, message)];
         self.status(Report { failures: &failures, wrote: true, workload, ..Report::default() }).await
     }
 
@@ -304,6 +330,11 @@ impl<C: Cluster> Turn<'_, C> {
             None if starting && !report.rolled => previously_missing(&before),
             None => None,
         };
+        let waiting = match pods {
+            Some(pods) => pods.waiting.clone(),
+            None if starting && !report.rolled => previously_waiting(&before),
+            None => None,
+        };
         let now = timestamp();
         let input = Input {
             generation: self.identity.generation,
@@ -324,7 +355,7 @@ impl<C: Cluster> Turn<'_, C> {
                 (_, true) => References::Some,
                 (_, false) => References::None,
             },
-            waiting: pods.and_then(|pods| pods.waiting.as_deref()),
+            waiting: waiting.as_deref(),
             now: &now,
         };
         let due = self.memory.counts_due.filter(|due| *due <= self.now);
@@ -405,10 +436,10 @@ struct Report<'a> {
 }
 
 fn has_conflict(applied: &Applied) -> bool {
-    applied
-        .outcomes
-        .iter()
-        .any(|o| o.id.kind == ChildKind::Deployment && o.result.as_ref().is_err_and(|failed| failed.foreign))
+    applied.outcomes.iter().any(|o| {
+        o.id.kind == ChildKind::Deployment
+            && o.result.as_ref().is_err_and(|failed| failed.obstacle == Obstacle::Foreign)
+    })
 }
 
 fn taken_over(applied: &Applied) -> Option<String> {
@@ -420,6 +451,11 @@ fn taken_over(applied: &Applied) -> Option<String> {
 fn previously_missing(status: &Value) -> Option<String> {
     let known = condition(status, "ReferencesResolved").filter(|known| known["status"] == "False")?;
     known["message"].as_str().map(str::to_owned)
+}
+
+fn previously_waiting(status: &Value) -> Option<String> {
+    let sentences = status["message"].as_str()?.split("; ");
+    sentences.into_iter().find(|sentence| sentence.starts_with(memory::PODS_WAIT)).map(str::to_owned)
 }
 
 fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {

@@ -22,7 +22,7 @@ pub async fn listen(metrics: &Bind, probes: &Bind, shared: Arc<Shared>) -> Resul
         [("--metrics-bind-address", metrics, metric_routes), ("--health-probe-bind-address", probes, probe_routes)]
     {
         let Some(address) = &bind.0 else { continue };
-        let listener = TcpListener::bind(address).await.map_err(|error| {
+        let listener = bind_to(address).await.map_err(|error| {
             format!("failed to listen on {address}: {error}; choose another with {flag}, or 0 to switch it off")
         })?;
         servers.spawn(async move {
@@ -32,6 +32,19 @@ pub async fn listen(metrics: &Bind, probes: &Bind, shared: Arc<Shared>) -> Resul
         });
     }
     Ok(servers)
+}
+
+/// No host means every address of both families, as Go reads it; IPv4 alone where there is no IPv6.
+async fn bind_to(address: &str) -> std::io::Result<TcpListener> {
+    match address.strip_prefix(':') {
+        None => TcpListener::bind(address).await,
+        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+            Err(error) if error.kind() != std::io::ErrorKind::AddrInUse => {
+                TcpListener::bind(format!("0.0.0.0:{port}")).await
+            }
+            bound => bound,
+        },
+    }
 }
 
 async fn text(State(shared): State<Arc<Shared>>) -> impl IntoResponse {

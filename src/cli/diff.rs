@@ -19,6 +19,7 @@ use crate::{
     },
     parent::ParentObject,
     reconcile::diff::{Accepted, Action, Change, Field, Plan, View, diff as plan},
+    reconcile::seal::Sealed,
 };
 
 /// Live objects that were read once.
@@ -97,15 +98,29 @@ async fn ask_server(cluster: &KubeCluster, given: &Given, plan: &mut Plan, text:
             // The custom resource is not there yet; an owner without uid would be refused.
             metadata.remove("ownerReferences");
         }
+        hand_over(wanted, change, &mut body);
         let apply = Apply { id: &wanted.id, body: &body, manager: FIELD_MANAGER, force: true, dry_run: true };
         match cluster.apply(apply).await {
             Ok(after) => {
                 if let Some(live) = &change.live {
                     change.fields = exact(change, live, &after);
+                    if change.fields.is_empty() {
+                        change.action = Action::Unchanged;
+                    }
                 }
             }
             Err(refusal) => text.push_str(&format!("! {} would be refused: {refusal}\n", wanted.id)),
         }
+    }
+}
+
+/// The operator hands a running number of replicas over before it stops sending it; the dry-run of one apply cannot.
+fn hand_over(wanted: &Sealed, change: &Change, body: &mut Value) {
+    let given_up = wanted.shared_fields.contains(&"/spec/replicas") && wanted.body["spec"].get("replicas").is_none();
+    if let Some(live) = change.live.as_ref().filter(|live| given_up && live.owns_replicas)
+        && let Some(rollout) = &live.rollout
+    {
+        object_at(body, &["spec"]).insert("replicas".into(), rollout.wanted.into());
     }
 }
 

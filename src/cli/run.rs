@@ -16,9 +16,12 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
         format!("failed to set up logging: {error}; --log takes a level or a filter such as info,igw=debug")
     })?;
     if args.go.metrics_secure {
-        return Err(
-            "--metrics-secure is not supported: leave it out, and let a network policy or proxy guard metrics".into()
+        tracing::warn!(
+            "--metrics-secure has no effect: metrics are served without TLS; guard them with a network policy"
         );
+    }
+    if args.go.leader_elect {
+        tracing::warn!("--leader-elect has no effect: run one replica, with strategy Recreate");
     }
     let scope = Scope::new(&args.watch_namespace_selector)?;
     let client = connect(&args.connection).await?;
@@ -35,7 +38,7 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
             }
             tracing::info!("stopping");
         })
-        .await;
+        .await?;
     drop(servers);
     Ok(())
 }

@@ -263,7 +263,7 @@ impl Pod {
 }
 
 fn transient(error: &impl ToString) -> Refusal {
-    Refusal::Transient { message: error.to_string(), retry_after: None }
+    Refusal::Transient { message: error.to_string() }
 }
 
 /// Reads the library's error.
@@ -272,7 +272,6 @@ fn refusal(sent: Sent, error: kube::Error) -> Refusal {
         kube::Error::Api(status) => {
             let details = status.details.as_ref();
             let causes = details.map(|d| d.causes.as_slice()).unwrap_or_default();
-            let retry = details.map_or(0, |d| d.retry_after_seconds);
             Refusal::read(
                 sent,
                 Failure {
@@ -280,7 +279,6 @@ fn refusal(sent: Sent, error: kube::Error) -> Refusal {
                     reason: status.reason.clone(),
                     message: status.message.clone(),
                     causes: causes.iter().map(|c| (c.reason.clone(), c.field.clone(), c.message.clone())).collect(),
-                    retry_after: (retry > 0).then(|| Duration::from_secs(retry.into())),
                 },
             )
         }

@@ -1,8 +1,8 @@
 //! The watches that feed the caches: generated objects, named ConfigMaps, namespaces. Whoever is concerned is woken.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use futures::StreamExt as _;
+use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, ResourceExt as _,
@@ -19,13 +19,33 @@ use crate::{
     },
 };
 
+/// How long to wait before a kind that may not be read is listed again.
+const REFUSED_AGAIN: Duration = Duration::from_secs(5);
+
 /// Feeds one kind of generated object into the cache and wakes whom it concerns.
 pub(super) async fn children(client: Client, kind: ChildKind, shared: Arc<Shared>, wakers: Arc<Wakers>) {
     let api: Api<Watched> = Api::all_with(client, &kind.info());
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")).page_size(PAGE);
-    let mut events = pin!(watcher(api, config).default_backoff());
     let mut counted = false;
+    loop {
+        let events = watcher(api.clone(), config.clone()).default_backoff();
+        follow(kind, events, &shared, &wakers, &mut counted).await;
+        tokio::time::sleep(REFUSED_AGAIN).await;
+    }
+}
+
+/// Feeds what a watch says until its start is refused: a watch that could go on after that would do so without a list,
+/// and only a list shows that the kind can be read again.
+async fn follow(
+    kind: ChildKind,
+    events: impl Stream<Item = watcher::Result<watcher::Event<Watched>>>,
+    shared: &Shared,
+    wakers: &Wakers,
+    counted: &mut bool,
+) {
+    let mut events = pin!(events);
     while let Some(event) = events.next().await {
+        let start_refused = matches!(&event, Err(error) if refused(error).is_some() && !matches!(error, watcher::Error::InitialListFailed(_)));
         let (id, seen) = match event {
             Ok(watcher::Event::Init) => (None, Seen::ListBegins),
             Ok(watcher::Event::InitApply(watched) | watcher::Event::Apply(watched)) => {
@@ -53,14 +73,17 @@ pub(super) async fn children(client: Client, kind: ChildKind, shared: Arc<Shared
         };
         let cache = &shared.context.cache;
         let wake = cache.watch(kind, id, seen);
-        if !counted && cache.listed(kind) {
-            counted = true;
+        if !*counted && cache.listed(kind) {
+            *counted = true;
             shared.first_list();
         } else if cache.unreadable(kind).is_some() {
             shared.listed.send_replace(());
         }
-        wakers.all(&shared, wake);
+        wakers.all(shared, wake);
         cache.delivered(kind);
+        if start_refused {
+            return;
+        }
     }
 }
 
@@ -104,7 +127,7 @@ pub(super) async fn config_maps(client: Client, shared: Arc<Shared>, wakers: Arc
             Ok(watcher::Event::InitDone) => config_maps.list_complete(),
             Err(error) => {
                 tracing::warn!(%error, "the watch of ConfigMaps failed and is started again");
-                continue;
+                refused(&error).map(|why| config_maps.refused(why)).unwrap_or_default()
             }
         };
         for parent in woken {

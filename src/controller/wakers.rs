@@ -24,15 +24,16 @@ struct Waker {
 }
 
 impl Wakers {
-    /// Adds a kind, and returns what its queue is woken by.
+    /// Adds a kind, and returns its queue and what comes out of it.
     pub(super) fn add(
         &mut self,
         info: ParentInfo,
         store: Store<ParentObject>,
-    ) -> impl Stream<Item = ObjectRef<ParentObject>> + Send + 'static {
+    ) -> (mpsc::UnboundedSender<ObjectRef<ParentObject>>, impl Stream<Item = ObjectRef<ParentObject>> + Send + 'static)
+    {
         let (queue, woken) = mpsc::unbounded_channel();
-        self.0.insert(info.kind, Waker { queue, store, info });
-        stream::unfold(woken, |mut woken| async move { Some((woken.recv().await?, woken)) })
+        self.0.insert(info.kind, Waker { queue: queue.clone(), store, info });
+        (queue, stream::unfold(woken, |mut woken| async move { Some((woken.recv().await?, woken)) }))
     }
 
     /// Wakes everybody a cache asks to wake.

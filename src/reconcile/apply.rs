@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::{
     backoff::{Memory, remember},
     diff::{Action, Blocked, Cause, Change, Field, Plan, Whose, whose},
-    outcome::{Applied, Done, Failed, Notice, Outcome},
+    outcome::{Applied, Done, Failed, Notice, Obstacle, Outcome},
     reason::Reason,
     repair::repair,
     seal::Sealed,
@@ -49,11 +49,8 @@ pub async fn apply<C: Cluster>(stage: &Stage<'_, C>, plan: &Plan, sealed: &[Seal
     for (change, wanted) in plan.changes.iter().zip(sealed) {
         debug_assert_eq!(change.id, wanted.id, "the plan has the order of the sealed objects");
         let (mut result, seen) = match blocker(change, &applied.outcomes) {
-            Some(message) => (Err(Failed { reason: Reason::Waiting, message, foreign: false }), true),
-            None => {
-                let seen = matches!(change.action, Action::Blocked(_));
-                (stage.one(change, wanted, memory, &mut applied).await, seen)
-            }
+            Some(failed) => (Err(failed), true),
+            None => (stage.one(change, wanted, memory, &mut applied).await, stage.sees(change)),
         };
         if applied.terminating {
             return applied;
@@ -62,25 +59,44 @@ pub async fn apply<C: Cluster>(stage: &Stage<'_, C>, plan: &Plan, sealed: &[Seal
         applied.outcomes.push(Outcome { id: change.id.clone(), result });
     }
     memory.retries.retain(|id, _| sealed.iter().any(|wanted| wanted.id == *id));
+    memory.accepted.retain(|id, _| sealed.iter().any(|wanted| wanted.id == *id));
     applied
 }
 
 /// Says what an object waits for, when something it needs could not be written.
-fn blocker(change: &Change, outcomes: &[Outcome]) -> Option<String> {
+fn blocker(change: &Change, outcomes: &[Outcome]) -> Option<Failed> {
     if change.action == Action::Unchanged {
         return None;
     }
     let needs = change.id.kind.needs();
     outcomes.iter().filter(|o| needs.contains(&o.id.kind)).find_map(|outcome| match &outcome.result {
         // A ServiceAccount that somebody else made can be used as it is.
-        Err(failed) if !(failed.foreign && outcome.id.kind == ChildKind::ServiceAccount) => {
-            Some(format!("{} waits for {}", change.id, outcome.id))
+        Err(failed) if failed.obstacle == Obstacle::Foreign && outcome.id.kind == ChildKind::ServiceAccount => None,
+        Err(failed) => {
+            let obstacle = match failed.obstacle {
+                Obstacle::None => Obstacle::None,
+                Obstacle::Foreign | Obstacle::BehindForeign => Obstacle::BehindForeign,
+            };
+            let message = format!("{} waits for {}", change.id, outcome.id);
+            Some(Failed { obstacle, ..Failed::new(Reason::Waiting, Some(change.id.kind), message) })
         }
-        _ => None,
+        Ok(_) => None,
     })
 }
 
 impl<C: Cluster> Stage<'_, C> {
+    /// Whether what blocks an object is still what the plan saw, so that its end will be an event for whoever waits.
+    fn sees(&self, change: &Change) -> bool {
+        let version = |live: &Live| live.resource_version;
+        match &change.action {
+            Action::Blocked(Blocked::Unreadable(_)) => true,
+            Action::Blocked(_) => {
+                self.cache.get(&change.id).as_deref().map(version) == change.live.as_deref().map(version)
+            }
+            _ => false,
+        }
+    }
+
     /// Brings one object to what is wanted.
     async fn one(
         &self,
@@ -166,32 +182,32 @@ impl<C: Cluster> Stage<'_, C> {
         self.hand_over_replicas(wanted, live).await?;
         let mut body = wanted.body.clone();
         object_at(&mut body, &["metadata"]).insert("uid".into(), (*live.uid).into());
-        if cause == Cause::Drift {
-            let shown: Vec<_> = fields.iter().map(|field| field.show(false)).collect();
-            let message = format!("took back {}: {}", wanted.id, list(&shown));
-            applied.notices.push(Notice::about(false, "DriftReverted", &wanted.id, paths(fields), message));
-            return self.force(wanted, live, &body, memory, applied).await;
-        }
-        if cause == Cause::Reclaim {
-            let message = format!("{} had lost its owner reference or label and was taken back", wanted.id);
-            applied.notices.push(Notice::about(false, "Reclaimed", &wanted.id, String::new(), message));
-        }
-        match self.send(wanted, &body, false, memory, applied).await {
-            Err(Refusal::FieldConflict(causes)) => {
-                let reported: Vec<_> = causes.iter().filter(|cause| !is_settled(cause, wanted)).collect();
-                if !reported.is_empty() {
-                    let named: Vec<_> = reported.iter().map(|cause| named(cause, fields)).collect();
-                    let message = format!("took over fields of {}: {}", wanted.id, list(&named));
-                    let paths = reported.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>().join(", ");
-                    applied.notices.push(Notice::about(true, "FieldConflict", &wanted.id, paths, message));
+        let (notice, done) = match cause {
+            Cause::Drift => {
+                let shown: Vec<_> = fields.iter().map(|field| field.show(false)).collect();
+                let message = format!("took back {}: {}", wanted.id, list(&shown));
+                let notice = Notice::about(false, "DriftReverted", &wanted.id, paths(fields), message);
+                (Some(notice), self.force(wanted, live, &body, memory, applied).await)
+            }
+            Cause::Intent | Cause::Reclaim => match self.send(wanted, &body, false, memory, applied).await {
+                Err(Refusal::FieldConflict(causes)) => {
+                    (taken_over(wanted, &causes, fields), self.force(wanted, live, &body, memory, applied).await)
                 }
-                self.force(wanted, live, &body, memory, applied).await
+                Err(refusal @ Refusal::Content { .. }) => {
+                    (None, self.make_room(wanted, live, &body, refusal, memory, applied).await)
+                }
+                answer => (None, answer),
+            },
+        };
+        // Said when it is done, so that nobody reads of what was refused.
+        if done.is_ok() {
+            applied.notices.extend(notice);
+            if cause == Cause::Reclaim {
+                let message = format!("{} had lost its owner reference or label and was taken back", wanted.id);
+                applied.notices.push(Notice::about(false, "Reclaimed", &wanted.id, String::new(), message));
             }
-            Err(refusal @ Refusal::Content { .. }) => {
-                self.make_room(wanted, live, &body, refusal, memory, applied).await
-            }
-            answer => answer,
         }
+        done
     }
 
     /// Forces a document.
@@ -286,6 +302,15 @@ fn field_changes(wanted: &Sealed, live: &Live) -> Vec<Field> {
     changes.map(|change| Field { change, opponent: None }).collect()
 }
 
+/// Names the fields that are taken over and have to be said.
+fn taken_over(wanted: &Sealed, causes: &[cluster::Cause], fields: &[Field]) -> Option<Notice> {
+    let said: Vec<_> = causes.iter().filter(|cause| !is_settled(cause, wanted)).collect();
+    let named: Vec<_> = said.iter().map(|cause| named(cause, fields)).collect();
+    let paths = said.iter().map(|cause| cause.field.as_str()).collect::<Vec<_>>().join(", ");
+    let message = format!("took over fields of {}: {}", wanted.id, list(&named));
+    (!said.is_empty()).then(|| Notice::about(true, "FieldConflict", &wanted.id, paths, message))
+}
+
 /// Whether taking this field over needs no words: our own managers, our own metadata, and fields that change hands by
 /// the user's own toggle.
 fn is_settled(cause: &cluster::Cause, wanted: &Sealed) -> bool {
@@ -324,10 +349,10 @@ fn blocked(id: &ObjectId, why: &Blocked) -> Failed {
         Blocked::Foreign => "; rename this resource, or delete or rename that object",
         _ => "",
     };
+    let foreign = matches!(why, Blocked::Foreign | Blocked::OwnedBy(_));
     Failed {
-        reason: Reason::of_blocked(why),
-        message: format!("{id} is left as it is: {why}{hint}"),
-        foreign: matches!(why, Blocked::Foreign | Blocked::OwnedBy(_)),
+        obstacle: if foreign { Obstacle::Foreign } else { Obstacle::None },
+        ..Failed::new(Reason::of_blocked(why), Some(id.kind), format!("{id} is left as it is: {why}{hint}"))
     }
 }
 
@@ -340,7 +365,7 @@ fn failed(wanted: &Sealed, refusal: Refusal, applied: &mut Applied) -> Failed {
         Refusal::Content { field: Some(field), .. } => format!(" (field {field})"),
         _ => String::new(),
     };
-    Failed { reason, message: format!("failed to apply {}{field}: {refusal}", wanted.id), foreign: false }
+    Failed::new(reason, Some(wanted.id.kind), format!("failed to apply {}{field}: {refusal}", wanted.id))
 }
 
 /// The live object of the first outcome of a kind.

@@ -2,20 +2,23 @@
 //! here decides what is right, only when to try, what to say and what is already said.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Mutex, PoisonError},
     time::Instant,
 };
 
 use serde_json::Value;
 
-use super::backoff;
+use super::{backoff, outcome::Failed};
 use crate::{
     cluster::Waiting,
     kinds::{References, Related},
     object::{ObjectId, ParentId},
     parent::ParentObject,
 };
+
+/// How the sentence that says why pods wait begins.
+pub const PODS_WAIT: &str = "pods wait: ";
 
 /// The memory of every custom resource.
 #[derive(Debug, Default)]
@@ -39,7 +42,9 @@ pub struct Parent {
     pub counts_due: Option<Instant>,
     /// What was last said to be wrong with its spec.
     pub refused: Option<String>,
-    /// Reconciles in a row in which a deletion failed.
+    /// The deletion that failed, and when it may be tried again.
+    pub prune_failed: Option<(Instant, Failed)>,
+    /// Deletions that failed in a row.
     pub prune_failures: u32,
     /// Status writes that failed in a row.
     pub status_failures: u32,
@@ -93,6 +98,7 @@ impl Memories {
             pods: None,
             counts_due: None,
             refused: None,
+            prune_failed: None,
             prune_failures: 0,
             status_failures: 0,
             written: None,
@@ -102,6 +108,12 @@ impl Memories {
     /// Puts it back.
     pub fn put(&self, id: ParentId, memory: Parent) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, memory);
+    }
+
+    /// Forgets the custom resources of a kind that are not among those that are there.
+    pub fn retain(&self, kind: &str, there: &HashSet<ParentId>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|id, _| id.kind != kind || there.contains(id));
     }
 
     /// Forgets a custom resource that is gone.
@@ -138,9 +150,9 @@ impl PodsSeen {
         let waiting = own.first().map(|first| match first.reason.as_str() {
             // The other messages carry pod names and growing waits.
             "CreateContainerConfigError" | "ImagePullBackOff" | "InvalidImageName" if !first.message.is_empty() => {
-                format!("pods wait: {}: {}", first.reason, first.message)
+                format!("{PODS_WAIT}{}: {}", first.reason, first.message)
             }
-            reason => format!("pods wait: {reason}"),
+            reason => format!("{PODS_WAIT}{reason}"),
         });
         Self { at, missing, waiting }
     }

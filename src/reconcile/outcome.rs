@@ -30,8 +30,29 @@ pub struct Failed {
     pub reason: Reason,
     /// Words for the user.
     pub message: String,
-    /// Whether the object is somebody else's.
-    pub foreign: bool,
+    /// The kind of the object.
+    pub kind: Option<ChildKind>,
+    /// Who stands in the way.
+    pub obstacle: Obstacle,
+}
+
+/// Who stands in the way of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obstacle {
+    /// Nobody in particular.
+    None,
+    /// The object is somebody else's.
+    Foreign,
+    /// An object that it needs is somebody else's.
+    BehindForeign,
+}
+
+impl Failed {
+    /// A failure without anybody in the way.
+    #[must_use]
+    pub const fn new(reason: Reason, kind: Option<ChildKind>, message: String) -> Self {
+        Self { reason, message, kind, obstacle: Obstacle::None }
+    }
 }
 
 /// Everything the stage did.
@@ -69,10 +90,11 @@ impl Notice {
 }
 
 impl Applied {
-    /// Whether every object is as it should be, or was refused because it is somebody else's.
+    /// Whether every object is as it should be, or is not because something is somebody else's.
     #[must_use]
     pub fn complete(&self) -> bool {
-        !self.terminating && self.outcomes.iter().all(|o| o.result.as_ref().map_or_else(|f| f.foreign, |_| true))
+        !self.terminating
+            && self.outcomes.iter().all(|o| o.result.as_ref().map_or_else(|f| f.obstacle != Obstacle::None, |_| true))
     }
 
     /// Whether an object of this kind was changed because it is wanted differently now.

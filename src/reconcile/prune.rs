@@ -35,12 +35,13 @@ pub async fn prune<C: Cluster>(cluster: &C, plan: &Plan, applied: &Applied) -> P
         }
         let Some(live) = &change.live else { continue };
         match cluster.delete(&change.id, live).await {
+            Ok(()) => pruned.deleted.push(change.id.clone()),
             // Gone, or changed since: its event brings another look.
-            Ok(()) | Err(Refusal::Gone) => pruned.deleted.push(change.id.clone()),
+            Err(Refusal::Gone) => {}
             Err(refusal) => {
                 let message = format!("failed to delete {}, which is no longer wanted: {refusal}", change.id);
                 let reason = Reason::of_refusal(&refusal);
-                pruned.failed.get_or_insert(Failed { reason, message, foreign: false });
+                pruned.failed.get_or_insert(Failed::new(reason, Some(change.id.kind), message));
             }
         }
     }

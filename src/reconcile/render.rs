@@ -25,6 +25,9 @@ pub enum RenderError {
     /// Its spec.
     #[error("failed to decode or render {0}")]
     InvalidSpec(#[from] InvalidSpec),
+    /// What it names cannot be read.
+    #[error("failed to list the ConfigMaps that are named: {0}")]
+    Related(String),
     /// A rewritten object.
     #[error("failed to admit the rewritten objects: {0}")]
     Violation(#[from] Violation),

@@ -12,7 +12,10 @@ use super::{
     outcome::Failed,
     reason::{NOT_FOUND, NOT_YET_KNOWN, PODS_RUNNING, ROLLING_OUT, RUNNING, Reason, UNREADABLE},
 };
-use crate::object::live::{self, Live};
+use crate::object::{
+    ChildKind,
+    live::{self, Live},
+};
 
 /// What the stage decides from.
 #[derive(Debug)]
@@ -119,17 +122,6 @@ pub enum Verdict {
     Write(Value),
 }
 
-impl Verdict {
-    /// Whether the status that this verdict is about says that the rollout has not ended.
-    #[must_use]
-    pub fn phase(&self) -> Option<&str> {
-        match self {
-            Self::Same => None,
-            Self::Later(status) | Self::Write(status) => status["phase"].as_str(),
-        }
-    }
-}
-
 const COUNTS: [&str; 3] = ["replicas", "readyReplicas", "availableReplicas"];
 
 /// Makes the status and compares it with the one that is there.
@@ -225,8 +217,7 @@ fn rollout<'a>(input: &Input<'a>) -> Rollout<'a> {
 fn phase(input: &Input<'_>, rollout: Rollout<'_>) -> &'static str {
     let blocked = input.failures.iter().any(|f| f.reason == Reason::InvalidSpec || f.reason == Reason::GuardViolation);
     let conflict = input.failures.iter().any(|f| {
-        f.reason == Reason::ResourceConflict
-            && (f.message.starts_with("Deployment ") || f.message.starts_with("Service "))
+        f.reason == Reason::ResourceConflict && matches!(f.kind, Some(ChildKind::Deployment | ChildKind::Service))
     });
     match rollout {
         Rollout::Unreadable(_) => "Unknown",

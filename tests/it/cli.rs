@@ -35,7 +35,11 @@ async fn errors_end_with_what_to_do() {
         (&selector[..], &[][..], r#"failed to read label selector "team in x""#),
         (&["run"][..], &[("WATCH_NAMESPACE_SELECTOR", "=x")][..], "write for example team=a"),
         (&["run", "--kubeconfig", "/does/not/exist"][..], &[][..], "failed to read kubeconfig /does/not/exist"),
-        (&["run", "--metrics-secure"][..], &[][..], "leave it out"),
+        (
+            &["run", "--metrics-secure", "--kubeconfig", "/does/not/exist"][..],
+            &[][..],
+            "--metrics-secure has no effect",
+        ),
         (&["render", "-f", "/does/not/exist"][..], &[][..], "/does/not/exist"),
     ] {
         let (code, out, said) = igw(args, environment).await;

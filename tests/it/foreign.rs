@@ -188,3 +188,23 @@ async fn a_foreign_object_held_by_a_finalizer_is_waited_for() {
     world.gateway("gw", "Ready", well).await;
     assert_ne!(world.get(Service, "gw").await.uid(), theirs.uid());
 }
+
+/// What waits for somebody else's object may wait for ever; what nobody wants any more goes meanwhile.
+#[tokio::test]
+async fn a_foreign_object_does_not_keep_what_is_no_longer_wanted() {
+    let world = World::new("foreign-prune").await;
+    world.create(Service, foreign(Service, "gw")).await;
+    world.apply_gateway("gw", everything()).await;
+    let waits = |status: &Value| {
+        condition(status, "Reconciled").is_some_and(|reconciled| reconciled["reason"] == "ResourceConflict")
+    };
+    world.gateway("gw", "a conflict", waits).await;
+    world.settled().await;
+    assert!(world.find(HorizontalPodAutoscaler, "gw-hpa").await.is_some());
+    let mut spec = everything();
+    spec["hpa"]["enabled"] = json!(false);
+    world.apply_gateway("gw", spec).await;
+    world.gateway("gw", "a conflict", waits).await;
+    world.settled().await;
+    assert!(world.find(HorizontalPodAutoscaler, "gw-hpa").await.is_none());
+}

@@ -127,3 +127,19 @@ async fn a_restart_writes_nothing_where_config_maps_are_named() {
     world.running("gw").await;
     assert_eq!(calls.read_children().await, ["patch deployments/gw 200"]);
 }
+
+#[tokio::test]
+async fn a_restart_writes_nothing_while_pods_wait() {
+    let mut world = World::new("waiting-restart").await;
+    world.run_gateway("gw", json!({})).await;
+    let labels = json!({controlplane::POD_LABEL: "ImagePullBackOff"});
+    let patch = json!({"spec": {"template": {"metadata": {"labels": labels}}}});
+    world.edit_by(Deployment, "gw", Patch::Strategic(patch)).await;
+    let waits = |status: &Value| status["message"].as_str().is_some_and(|m| m.contains("pods wait: ImagePullBackOff"));
+    world.gateway("gw", "the reason why pods wait", waits).await;
+    world.settled().await;
+    world.stop().await;
+    let mut calls = world.calls().await;
+    world.start().await;
+    assert_eq!(calls.read().await, [""; 0]);
+}

@@ -52,7 +52,7 @@ pub(crate) struct World {
 struct Running {
     shared: Arc<Shared>,
     stop: oneshot::Sender<()>,
-    ended: JoinHandle<()>,
+    ended: JoinHandle<Result<(), igw::controller::Broken>>,
 }
 
 /// The control plane, with definitions and role installed.
@@ -194,7 +194,7 @@ impl World {
     pub(crate) async fn stop(&mut self) {
         let Running { stop, ended, .. } = self.running.take().expect("a running operator");
         drop(stop);
-        within("the operator to end", ended).await.expect("no panic");
+        within("the operator to end", ended).await.expect("no panic").expect("every part ran to the end");
     }
 
     pub(crate) fn operator(&self) -> &Shared {
