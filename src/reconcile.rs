@@ -258,10 +258,7 @@ impl<C: Cluster> Turn<'_, C> {
             let message = failed.message.clone();
             self.tell(&[Notice { warning: true, reason: failed.reason.name(), about: None, message }]);
         }
-        let retry = match failed.reason.retry() {
-            Retry::OnEvent => Retry::Slowly,
-            retry => retry,
-        };
+        let retry = failed.reason.retry_after_call();
         let delay = retry.delay(self.memory.prune_failures, self.identity.generation.unsigned_abs());
         self.memory.prune_failures += 1;
         self.memory.prune_failed = delay.map(|delay| (self.now + delay, failed));

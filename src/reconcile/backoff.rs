@@ -10,7 +10,7 @@ use std::{
 use super::{
     diff::Accepted,
     outcome::{Done, Failed, Notice},
-    reason::{Reason, Retry},
+    reason::Reason,
     seal::Sealed,
 };
 use crate::object::ObjectId;
@@ -72,11 +72,7 @@ pub fn remember(
     let known = before.is_some_and(|known| known.failed.message == failed.message);
     let attempt = before.map_or(0, |known| known.attempt.saturating_add(u32::from(!seen)));
     let spread = u64::from_str_radix(wanted.intent.get(7..15).unwrap_or("0"), 16).unwrap_or_default();
-    let retry = match failed.reason.retry() {
-        // What only a call has shown, no event will end.
-        Retry::OnEvent => Retry::Slowly,
-        retry => retry,
-    };
+    let retry = failed.reason.retry_after_call();
     let delay = retry.delay(attempt, spread + u64::from(attempt)).filter(|_| !seen);
     if !known && failed.reason != Reason::Waiting {
         let message = failed.message.clone();

@@ -152,6 +152,15 @@ impl Reason {
         self.row().2
     }
 
+    /// When to try again what only a call has shown: no event will tell of its end.
+    #[must_use]
+    pub fn retry_after_call(self) -> Retry {
+        match self.retry() {
+            Retry::OnEvent => Retry::Slowly,
+            retry => retry,
+        }
+    }
+
     /// What a refusal of the server means for the object.
     #[must_use]
     pub const fn of_refusal(refusal: &Refusal) -> Self {
