@@ -5,9 +5,9 @@ use kube::{
     ResourceExt as _,
     api::{DeleteParams, DynamicObject},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::world::{World, breakable_plane, everything};
+use crate::world::{World, breakable_plane, condition, everything};
 
 #[tokio::test]
 async fn what_is_deleted_while_the_watch_is_cut_off_comes_back() {
@@ -51,8 +51,11 @@ async fn an_api_server_away_for_a_while_is_waited_for() {
     }
     plane.stop_apiserver().await.expect("it stops");
     plane.start_apiserver().await.expect("it starts");
+    // Not phase Running alone: a Deployment may run while its Service still waits for a server that, just started, cannot
+    // give out addresses yet.
     for name in &names {
-        world.running(name).await;
+        let ready = |status: &Value| condition(status, "Ready").is_some_and(|ready| ready["status"] == "True");
+        world.gateway(name, "Ready", ready).await;
     }
     let mut children = world.children().await;
     children.sort();
