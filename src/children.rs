@@ -4,6 +4,7 @@
 //! never add what nobody asked for: a field that the API server would fill in is left to it.
 
 pub mod autoscaler;
+pub mod config_map;
 pub mod duration;
 pub mod env;
 pub mod ingress;

@@ -33,13 +33,13 @@ use self::{
     prune::Pruned,
     reason::{Reason, Retry},
     render::{RenderError, Rendered, render},
-    status::{Input, References, Verdict, Workload},
+    status::{Input, Named, Verdict, Workload},
 };
 use crate::{
     cache::Cache,
     cluster::{Cluster, Refusal},
     config_maps::{ConfigMaps, Unlisted},
-    kinds::{Desired, Parent, ParentInfo, Related},
+    kinds::{Desired, Parent, ParentInfo, References, Related},
     object::{
         ChildKind, Identity, ObjectId, ParentId,
         live::{self, Live},
@@ -122,9 +122,12 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
         }
     }
     let spec = object.spec::<P>();
-    let references = spec.as_ref().map(|spec| P::references(spec)).unwrap_or_default();
+    let (spec, references) = match spec.and_then(|spec| Ok((P::references(&identity, &spec)?, spec))) {
+        Ok((references, spec)) => (Ok(spec), references),
+        Err(invalid) => (Err(invalid), References::default()),
+    };
     let (related, missing) = match context.config_maps.digests(&id, &references.config_maps) {
-        Ok(config_maps) => (Related { config_maps }, None),
+        Ok(config_maps) => (Related { config_maps, ..Related::default() }, None),
         // Whoever names ConfigMaps that have not been listed is woken when they have.
         Err(Unlisted::NotYet) => {
             context.memories.put(id, memory);
@@ -141,7 +144,7 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
     let mut turn = Turn { object, info: P::INFO, id: &id, identity: &identity, context, memory: &mut memory, now };
     let again = match rendered {
         Ok(rendered) => {
-            let names_some = !references.is_empty();
+            let names_some = !references.names_nothing();
             let (again, converged) = turn.converge(&rendered, names_some).await;
             memory.converged = converged.then(|| {
                 let Desired { status, notes, .. } = rendered.desired;
@@ -184,7 +187,7 @@ impl<C: Cluster> Turn<'_, C> {
             from_spec: Some((&done.status, &done.notes)),
             objects: done.objects,
             workload,
-            names_some: !done.references.is_empty(),
+            names_some: !done.references.names_nothing(),
             ..Report::default()
         })
         .await
@@ -348,9 +351,9 @@ impl<C: Cluster> Turn<'_, C> {
                 (None, None) => Workload::Absent { conflict: report.conflict },
             },
             references: match (&missing, report.names_some) {
-                (Some(missing), _) if starting => References::Missing(missing),
-                (_, true) => References::Some,
-                (_, false) => References::None,
+                (Some(missing), _) if starting => Named::Missing(missing),
+                (_, true) => Named::Some,
+                (_, false) => Named::None,
             },
             waiting: waiting.as_deref(),
             now: &now,

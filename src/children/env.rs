@@ -28,6 +28,14 @@ impl Variables {
         self.set(&format!("{stem}_ENABLE"), on);
     }
 
+    /// Adds one value under several names: the one that today's programs read, and those that older ones read.
+    pub fn set_all(&mut self, names: &[&str], value: impl ToString) {
+        let value = value.to_string();
+        for name in names {
+            self.set(name, &value);
+        }
+    }
+
     /// Adds a variable whose value is a key of a Secret.
     pub fn set_from_secret(&mut self, name: &str, secret: &SecretKeySelector) {
         let source = EnvVarSource { secret_key_ref: Some(secret.clone()), ..EnvVarSource::default() };

@@ -7,7 +7,13 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
-use crate::object::{ChildKind, DesiredChild, Identity, MANAGED_BY, MANAGED_BY_LABEL, ObjectId};
+use crate::{
+    kinds::InvalidSpec,
+    object::{ChildKind, DesiredChild, Identity, MANAGED_BY, MANAGED_BY_LABEL, ObjectId},
+};
+
+/// Longest value of a label, and longest name of a Service.
+pub const MAX_NAME: usize = 63;
 
 /// Labels or annotations.
 pub type Pairs = BTreeMap<String, String>;
@@ -21,6 +27,29 @@ pub struct Family<'a> {
     pub program: &'static str,
     /// `app.kubernetes.io/component`: which kind of custom resource made it.
     pub component: &'static str,
+}
+
+/// Refuses names that give no valid objects. The schema refuses them at creation; resources that were stored before it
+/// can still say so. `suffix` is what the name of the Service has behind that of the custom resource; `None` when there
+/// is no Service.
+///
+/// # Errors
+/// When the name is too long, or has a dot that the name of a Service cannot have.
+pub fn check_name(name: &str, suffix: Option<&str>) -> Result<(), InvalidSpec> {
+    let longest = MAX_NAME - suffix.map_or(0, str::len);
+    let why = match suffix {
+        None => "because a label of the objects has it as its value",
+        Some("") => "because the Service has the same name",
+        Some(_) => "because the name of the Service begins with it",
+    };
+    let problem = if name.len() > longest {
+        format!("must be at most {longest} characters long, {why}")
+    } else if suffix.is_some() && name.contains('.') {
+        format!("must not contain a dot, {why}")
+    } else {
+        return Ok(());
+    };
+    Err(InvalidSpec { field: "metadata.name".into(), message: problem })
 }
 
 impl Family<'_> {

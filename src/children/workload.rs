@@ -2,10 +2,11 @@
 
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, DeploymentSpec},
+        apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
         core::v1::{
-            Container, ContainerPort, HTTPGetAction, KeyToPath, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-            ProjectedVolumeSource, SecretKeySelector, SecretProjection, Volume, VolumeMount, VolumeProjection,
+            ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, KeyToPath, PodSecurityContext, PodSpec,
+            PodTemplateSpec, Probe, ProjectedVolumeSource, SecretKeySelector, SecretProjection, TCPSocketAction,
+            Volume, VolumeMount, VolumeProjection,
         },
     },
     apimachinery::pkg::{
@@ -35,13 +36,31 @@ pub struct Pods {
     pub volumes: Vec<Volume>,
 }
 
-/// The Deployment `name`. Without `replicas` the number of pods is somebody else's: an autoscaler's.
+/// How many pods there are at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Number {
+    /// So many, replaced one after the other.
+    Fixed(i32),
+    /// Somebody else's decision: an autoscaler's.
+    Scaled,
+    /// One at any time: the old one ends before the new one begins.
+    Single,
+}
+
+/// The Deployment, named as the custom resource.
 #[must_use]
-pub fn deployment(family: &Family<'_>, name: &str, replicas: Option<i32>, pods: Pods) -> DesiredChild {
+pub fn deployment(family: &Family<'_>, number: Number, pods: Pods) -> DesiredChild {
+    let name = &family.parent.name;
+    let (replicas, strategy) = match number {
+        Number::Fixed(replicas) => (Some(replicas), None),
+        Number::Scaled => (None, None),
+        Number::Single => (Some(1), Some("Recreate")),
+    };
     let object = Deployment {
         metadata: family.metadata(name, Pairs::new()),
         spec: DeploymentSpec {
             replicas,
+            strategy: strategy.map(|type_| DeploymentStrategy { type_: Some(type_.into()), rolling_update: None }),
             selector: LabelSelector { match_labels: Some(family.selector()), match_expressions: None },
             template: PodTemplateSpec {
                 metadata: Some(ObjectMeta {
@@ -92,6 +111,45 @@ pub fn http_probe(path: &str, port: &str, tls: bool) -> Probe {
         period_seconds: Some(10),
         ..Probe::default()
     }
+}
+
+/// A probe that connects to the port of this name.
+#[must_use]
+pub fn tcp_probe(port: &str) -> Probe {
+    Probe {
+        tcp_socket: Some(TCPSocketAction { port: IntOrString::String(port.into()), host: None }),
+        initial_delay_seconds: Some(5),
+        period_seconds: Some(10),
+        ..Probe::default()
+    }
+}
+
+/// One key of a ConfigMap as a read-only file at `path`. What is beside it in the image's folder stays visible; a changed
+/// ConfigMap does not reach running pods.
+#[must_use]
+pub fn config_file(volume: &str, config_map: &str, key: &str, path: &str) -> (Volume, VolumeMount) {
+    (
+        Volume {
+            name: volume.into(),
+            config_map: Some(ConfigMapVolumeSource { name: config_map.into(), ..ConfigMapVolumeSource::default() }),
+            ..Volume::default()
+        },
+        VolumeMount {
+            name: volume.into(),
+            mount_path: path.into(),
+            sub_path: Some(key.into()),
+            read_only: Some(true),
+            ..VolumeMount::default()
+        },
+    )
+}
+
+/// A read-only folder that holds the keys of a ConfigMap, each as a file of its name.
+#[must_use]
+pub fn config_folder(volume: &str, config_map: &str, folder: &str) -> (Volume, VolumeMount) {
+    let (source, mut mount) = config_file(volume, config_map, "", folder);
+    mount.sub_path = None;
+    (source, mount)
 }
 
 /// A read-only folder that holds keys of Secrets, each under its own file name.

@@ -101,12 +101,13 @@ pub(super) fn given(
             let (id, identity) = (object.id(&P::INFO), object.identity());
             let failed = |error: &dyn std::fmt::Display| format!("failed to render {id}: {error}");
             let spec = object.spec::<P>().map_err(|error| failed(&error))?;
-            let names = P::references(&spec).config_maps;
+            let references = P::references(&identity, &spec).map_err(|error| failed(&error))?;
+            let names = references.config_maps;
             let found = names.into_iter().filter_map(|name| {
                 let digest = (self.config_map)(&identity.namespace, &name)?;
                 Some((name, digest))
             });
-            let related = Related { config_maps: found.collect() };
+            let related = Related { config_maps: found.collect(), ..Related::default() };
             let rendered =
                 reconcile::render::render::<P>(&identity, &spec, &related).map_err(|error| failed(&error))?;
             Ok(Given { object, identity, sealed: rendered.sealed, info: P::INFO })

@@ -8,7 +8,7 @@ pub mod desired;
 mod env;
 mod exposure;
 pub mod network;
-pub mod scaling;
+pub mod pods;
 pub mod server;
 pub mod status;
 pub mod tools;
@@ -16,7 +16,8 @@ pub mod tools;
 use std::collections::BTreeSet;
 
 use k8s_openapi::{
-    api::core::v1::EnvVar, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    api::core::v1::{EnvVar, EnvVarSource},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{CustomResource, CustomResourceExt};
 use schemars::JsonSchema;
@@ -24,13 +25,15 @@ use serde::{Deserialize, Serialize};
 
 use self::{
     network::{Ingress, Service},
-    scaling::{Hpa, Resources, ServiceAccount},
+    pods::{Resources, ServiceAccount},
     server::{Auth, Server},
     status::GatewayStatus,
-    tools::{Mcp, Telemetry},
+    tools::Mcp,
 };
-use super::{Desired, InvalidSpec, Parent, ParentInfo, References, Related, schema};
-use crate::object::Identity;
+use super::{
+    Desired, InvalidSpec, Parent, ParentInfo, References, Related, Summary, scaling::Hpa, schema, telemetry::Telemetry,
+};
+use crate::{children::metadata::MAX_NAME, object::Identity};
 
 /// An inference gateway: one API in front of many model providers. The operator runs it as a Deployment with a Service,
 /// and adds an Ingress and an autoscaler when asked to.
@@ -74,7 +77,7 @@ pub struct GatewaySpec {
     pub auth: Auth,
     /// Model providers that the gateway can reach, with their settings and keys.
     pub providers: Vec<Provider>,
-    /// Metrics of the gateway.
+    /// Metrics and traces of the gateway.
     pub telemetry: Telemetry,
     /// MCP servers whose tools the gateway offers to models.
     pub mcp: Mcp,
@@ -160,33 +163,43 @@ impl GatewaySpec {
     pub fn active_providers(&self) -> impl Iterator<Item = &Provider> {
         self.providers.iter().filter(|provider| provider.enabled)
     }
+
+    /// Where the variables of those providers come from.
+    fn sources(&self) -> impl Iterator<Item = &EnvVarSource> {
+        self.active_providers().flat_map(|provider| &provider.env).filter_map(|var| var.value_from.as_ref())
+    }
+
+    /// Names of the ConfigMaps that the pods read.
+    fn config_maps(&self) -> BTreeSet<String> {
+        let mut names: BTreeSet<_> =
+            self.sources().filter_map(|source| source.config_map_key_ref.as_ref()).map(|r| r.name.clone()).collect();
+        names.remove("");
+        names
+    }
 }
 
 impl Parent for Gateway {
     const INFO: ParentInfo =
         ParentInfo { group: super::GROUP, version: super::VERSION, kind: "Gateway", plural: "gateways" };
 
+    const SUMMARY: Summary = Summary::Phase;
+
     type Spec = GatewaySpec;
 
     fn crd() -> CustomResourceDefinition {
-        schema::finish(<Self as CustomResourceExt>::crd())
+        schema::finish(<Self as CustomResourceExt>::crd(), (MAX_NAME, "the Service has the same name"))
     }
 
-    fn references(spec: &GatewaySpec) -> References {
-        let mut config_maps = BTreeSet::new();
-        let mut secrets = BTreeSet::new();
-        let sources = spec.active_providers().flat_map(|p| &p.env).filter_map(|var| var.value_from.as_ref());
-        for source in sources {
-            config_maps.extend(source.config_map_key_ref.as_ref().map(|r| r.name.clone()));
-            secrets.extend(source.secret_key_ref.as_ref().map(|r| r.name.clone()));
-        }
+    fn references(_: &Identity, spec: &GatewaySpec) -> Result<References, InvalidSpec> {
+        let mut secrets: BTreeSet<_> =
+            spec.sources().filter_map(|source| source.secret_key_ref.as_ref()).map(|r| r.name.clone()).collect();
         secrets.extend(spec.server.certificate().into_iter().flat_map(|(cert, key)| [cert.name, key.name]));
         secrets
             .extend(spec.auth.active_oidc().and_then(|oidc| oidc.client_secret_ref.as_ref()).map(|r| r.name.clone()));
         // A name left out is refused by the schema; in what was stored before it, it names nothing.
-        config_maps.remove("");
         secrets.remove("");
-        References { config_maps, secrets }
+        let config_maps = spec.config_maps();
+        Ok(References { config_maps, secrets, ..References::default() })
     }
 
     fn desired(parent: &Identity, spec: &GatewaySpec, related: &Related) -> Result<Desired, InvalidSpec> {

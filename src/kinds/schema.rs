@@ -6,8 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
+use k8s_openapi::{
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
+    },
+    apimachinery::pkg::apis::meta::v1::LabelSelector,
 };
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
@@ -16,9 +19,6 @@ use crate::children::duration;
 
 /// What a quantity of something that cannot be negative looks like.
 const QUANTITY: &str = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
-
-/// Longest name of a custom resource whose name becomes that of a Service and the value of a label.
-pub const MAX_NAME: usize = 63;
 
 /// Schema of a quantity: `500m`, `1Gi`, or a plain whole number.
 pub fn quantity(_: &mut SchemaGenerator) -> Schema {
@@ -78,9 +78,26 @@ pub fn conditions<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Schema of a label selector, with what the API server checks in its own.
+pub fn label_selector(generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = kubernetes::<LabelSelector>(generator);
+    if let Some(operator) = schema.pointer_mut("/properties/matchExpressions/items/properties/operator") {
+        operator["enum"] = json!(["In", "NotIn", "Exists", "DoesNotExist"]);
+    }
+    if let Some(item) = schema.pointer_mut("/properties/matchExpressions/items") {
+        item["x-kubernetes-validations"] = json!([{
+            "rule": "!has(self.operator) || (self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            "message": "values are needed for In and NotIn, and for nothing else",
+        }]);
+    }
+    schema
+}
+
 /// The last pass: `spec` may be left out, names that cannot work are refused at creation, and every schema is tidied.
+/// `longest`: how long a name may be, and why.
 #[must_use]
-pub fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+pub fn finish(mut crd: CustomResourceDefinition, longest: (usize, &str)) -> CustomResourceDefinition {
+    let (longest, why) = longest;
     for version in &mut crd.spec.versions {
         let Some(root) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) else { continue };
         tidy(root);
@@ -88,11 +105,9 @@ pub fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
         root.title = None;
         root.x_kubernetes_validations = Some(vec![ValidationRule {
             // Only at creation: a resource stored before must still get its status, be edited and be deleted.
-            rule: format!("oldSelf.hasValue() || size(self.metadata.name) <= {MAX_NAME}"),
+            rule: format!("oldSelf.hasValue() || size(self.metadata.name) <= {longest}"),
             // The API server takes no field path into metadata, so the message names the field.
-            message: Some(format!(
-                "metadata.name must be at most {MAX_NAME} characters long, because the Service has the same name"
-            )),
+            message: Some(format!("metadata.name must be at most {longest} characters long, because {why}")),
             optional_old_self: Some(true),
             ..ValidationRule::default()
         }]);

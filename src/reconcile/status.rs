@@ -39,7 +39,7 @@ pub struct Input<'a> {
     /// The workload.
     pub workload: Workload<'a>,
     /// Whether the custom resource names ConfigMaps or Secrets, and what is known of them.
-    pub references: References<'a>,
+    pub references: Named<'a>,
     /// Why containers wait, for people.
     pub waiting: Option<&'a str>,
     /// The time, RFC 3339.
@@ -67,7 +67,7 @@ pub enum Workload<'a> {
 
 /// What is known of ConfigMaps and Secrets that the custom resource names.
 #[derive(Debug, Clone, Copy)]
-pub enum References<'a> {
+pub enum Named<'a> {
     /// It names none.
     None,
     /// It names some.
@@ -237,7 +237,7 @@ fn message(input: &Input<'_>, rollout: Rollout<'_>) -> String {
     if let Rollout::Failed(condition) = rollout {
         sentences.push(&condition.message);
     }
-    if let References::Missing(what) = input.references {
+    if let Named::Missing(what) = input.references {
         sentences.push(what);
     } else if rollout != Rollout::Complete {
         sentences.extend(input.waiting);
@@ -325,12 +325,12 @@ fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String,
         all.put("ReplicaFailure", "True", &own.reason, &own.message);
     }
     match (input.references, rollout) {
-        (References::None, _) => {}
-        (References::Missing(what), _) => all.put("ReferencesResolved", "False", NOT_FOUND, what),
-        (References::Some, Rollout::Complete | Rollout::Scaling) => {
+        (Named::None, _) => {}
+        (Named::Missing(what), _) => all.put("ReferencesResolved", "False", NOT_FOUND, what),
+        (Named::Some, Rollout::Complete | Rollout::Scaling) => {
             all.put("ReferencesResolved", "True", PODS_RUNNING, "pods run with everything they name");
         }
-        (References::Some, _) => {
+        (Named::Some, _) => {
             all.put("ReferencesResolved", "Unknown", NOT_YET_KNOWN, "pods have not started with what they name");
         }
     }

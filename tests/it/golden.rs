@@ -91,6 +91,7 @@ fn output<P: Parent>(input: &str, schema: &Value) -> Result<String, String> {
         config_maps: of_kind("ConfigMap")
             .map(|map| (text(&map["metadata"]["name"]), digest(map["data"].to_string().as_bytes())))
             .collect(),
+        ..Related::default()
     };
     let given = parent.get("spec").cloned().unwrap_or_else(|| json!({}));
     let result = render::<P>(parent, &given, &related);
@@ -135,7 +136,10 @@ fn render<P: Parent>(parent: &Value, spec: &Value, related: &Related) -> String 
         assert!(seen.insert(&child.id), "{} twice", child.id);
         page.push_str(&document(&child.body));
     }
-    let references = P::references(&spec);
+    let references = match P::references(&identity, &spec) {
+        Ok(references) => references,
+        Err(error) => return document(&json!({ "error": error.to_string() })),
+    };
     let mut rest = Map::from_iter([("status".to_owned(), Value::Object(desired.status))]);
     for (key, names) in [
         ("configMaps", references.config_maps.into_iter().collect()),

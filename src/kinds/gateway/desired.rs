@@ -4,20 +4,19 @@ use k8s_openapi::api::core::v1::{Container, ResourceRequirements, SecretKeySelec
 use serde_json::{Map, Value, json};
 
 use super::{
-    Gateway, GatewaySpec, env, exposure,
+    GatewaySpec, env, exposure,
     server::{AuthProvider, Server},
     tools::{HealthCheck, Mcp},
 };
 use crate::{
     children::{
-        autoscaler::{Scaling, autoscaler},
-        metadata::{Family, Pairs},
+        metadata::{Family, Pairs, check_name},
         resources::{Wish, requirements},
         security,
         service_account::service_account,
-        workload::{self, CONFIG_HASH_ANNOTATION, Pods, deployment},
+        workload::{self, CONFIG_HASH_ANNOTATION, Number, Pods, deployment},
     },
-    kinds::{Desired, InvalidSpec, Parent, Related, schema::MAX_NAME},
+    kinds::{Desired, InvalidSpec, Related},
     object::{DesiredChild, Identity, digest},
 };
 
@@ -25,7 +24,7 @@ use crate::{
 const USER: i64 = 65532;
 
 pub(super) fn desired(parent: &Identity, spec: &GatewaySpec, related: &Related) -> Result<Desired, InvalidSpec> {
-    check_name(&parent.name)?;
+    check_name(&parent.name, Some(""))?;
     let family = Family { parent, program: "inference-gateway", component: "gateway" };
     let account = spec.service_account.name.as_ref().filter(|name| !name.is_empty()).unwrap_or(&parent.name);
 
@@ -36,19 +35,9 @@ pub(super) fn desired(parent: &Identity, spec: &GatewaySpec, related: &Related) 
     children.push(exposure::gateway_service(&family, spec)?);
     children.push(gateway_deployment(&family, spec, related, account)?);
     children.extend(exposure::gateway_ingress(&family, spec)?);
-    children.extend(gateway_autoscaler(&family, spec));
-    Ok(Desired { children, status: status(&family, spec, account), notes: notes(parent, spec) })
-}
-
-fn check_name(name: &str) -> Result<(), InvalidSpec> {
-    let problem = if name.len() > MAX_NAME {
-        format!("must be at most {MAX_NAME} characters long, because the Service has the same name")
-    } else if name.contains('.') {
-        "must not contain a dot, because the Service has the same name".into()
-    } else {
-        return Ok(());
-    };
-    Err(InvalidSpec { field: "metadata.name".into(), message: problem })
+    children.extend(spec.hpa.autoscaler(&family, &format!("{}-hpa", parent.name)));
+    let status = status(&family, spec, account);
+    Ok(Desired { children, status, notes: notes(parent, spec), ..Desired::default() })
 }
 
 fn gateway_deployment(
@@ -93,8 +82,8 @@ fn gateway_deployment(
         container,
         volumes,
     };
-    let replicas = (!spec.hpa.enabled).then_some(spec.replicas);
-    Ok(deployment(family, &family.parent.name, replicas, pods))
+    let number = if spec.hpa.enabled { Number::Scaled } else { Number::Fixed(spec.replicas) };
+    Ok(deployment(family, number, pods))
 }
 
 /// The schema refuses both; resources that were stored before it can still say so.
@@ -137,7 +126,7 @@ fn resources(spec: &GatewaySpec) -> Result<ResourceRequirements, InvalidSpec> {
 /// What makes the pods roll when a ConfigMap changes that their environment reads.
 fn config_hash(spec: &GatewaySpec, related: &Related) -> Pairs {
     let mut text = String::new();
-    for name in Gateway::references(spec).config_maps {
+    for name in spec.config_maps() {
         let content = related.config_maps.get(&name).map_or("absent", String::as_str);
         text.extend([name.as_str(), "=", content, "\n"]);
     }
@@ -145,17 +134,6 @@ fn config_hash(spec: &GatewaySpec, related: &Related) -> Pairs {
         return Pairs::new();
     }
     Pairs::from([(CONFIG_HASH_ANNOTATION.into(), digest(text.as_bytes()))])
-}
-
-fn gateway_autoscaler(family: &Family<'_>, spec: &GatewaySpec) -> Option<DesiredChild> {
-    let name = &family.parent.name;
-    let scaling = spec.hpa.config.as_ref().map_or_else(Scaling::default, |config| Scaling {
-        min: config.min_replicas,
-        max: config.max_replicas,
-        metrics: config.metrics.clone(),
-        behavior: config.behavior.clone(),
-    });
-    spec.hpa.enabled.then(|| autoscaler(family, &format!("{name}-hpa"), name, scaling))
 }
 
 fn status(family: &Family<'_>, spec: &GatewaySpec, account: &str) -> Map<String, Value> {
@@ -185,10 +163,7 @@ fn notes(parent: &Identity, spec: &GatewaySpec) -> Vec<String> {
     if exposure::ignores_hosts(&spec.ingress) {
         notes.push("ingress.hosts has no effect: ingress.host is set".into());
     }
-    let target = spec.hpa.config.as_ref().and_then(|config| config.scale_target_ref.as_ref());
-    if spec.hpa.enabled && target.is_some_and(|t| t.kind != "Deployment" || t.name != parent.name) {
-        notes.push("hpa.config.scaleTargetRef has no effect: the Deployment of this Gateway is scaled".into());
-    }
+    notes.extend(spec.hpa.note("Gateway", &parent.name));
     notes
 }
 

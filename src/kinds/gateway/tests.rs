@@ -4,12 +4,16 @@ use serde_json::{Value, json};
 
 use super::{Gateway, GatewaySpec};
 use crate::{
-    kinds::{Parent, Related},
+    kinds::{Parent, References, Related},
     object::Identity,
 };
 
 fn decode(spec: Value) -> GatewaySpec {
     serde_json::from_value(spec).expect("decodes")
+}
+
+fn references(spec: Value) -> References {
+    Gateway::references(&Identity::default(), &decode(spec)).expect("nothing that makes no sense")
 }
 
 /// A document with `leaf` at a path of fields, and the same path down to its last block only.
@@ -97,10 +101,10 @@ fn references_follow_what_is_switched_on() {
         "auth": { "oidc": { "clientSecretRef": { "name": "oidc", "key": "k" } } },
         "server": { "tls": { "certificateRef": { "name": "cert", "key": "k" }, "keyRef": { "name": "key", "key": "k" } } },
     });
-    assert!(Gateway::references(&decode(spec.clone())).is_empty());
+    assert!(references(spec.clone()).names_nothing());
     let mut on = spec;
     on["auth"]["enabled"] = true.into();
     on["server"]["tls"]["enabled"] = true.into();
-    let secrets: Vec<_> = Gateway::references(&decode(on)).secrets.into_iter().collect();
+    let secrets: Vec<_> = references(on).secrets.into_iter().collect();
     assert_eq!(secrets, ["cert", "key", "oidc"]);
 }

@@ -1,44 +1,9 @@
-//! `spec.telemetry` and `spec.mcp` of a Gateway. PURE.
+//! `spec.mcp` of a Gateway. PURE.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::schema;
-
-/// OpenTelemetry of the gateway. Traces are set up by the standard OTEL_* variables, for example in `providers[].env`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Telemetry {
-    /// Collect telemetry.
-    pub enabled: bool,
-    /// Metrics for Prometheus.
-    pub metrics: Metrics,
-}
-
-/// Metrics for Prometheus.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Metrics {
-    /// Give the container and the Service a port named `metrics`. Needs `telemetry.enabled`.
-    pub enabled: bool,
-    /// Port of `/metrics`. Must differ from `server.port` and `service.port`.
-    #[schemars(range(min = 1024, max = 65535))]
-    pub port: i32,
-}
-
-impl Default for Metrics {
-    fn default() -> Self {
-        Self { enabled: false, port: 9464 }
-    }
-}
-
-impl Telemetry {
-    /// Number of the metrics port, when it is exposed.
-    #[must_use]
-    pub fn metrics_port(&self) -> Option<i32> {
-        (self.enabled && self.metrics.enabled).then_some(self.metrics.port)
-    }
-}
 
 /// The gateway as a client of MCP servers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,9 +1,6 @@
-//! `spec.resources`, `spec.hpa` and `spec.serviceAccount` of a Gateway. PURE.
+//! `spec.resources` and `spec.serviceAccount` of a Gateway. PURE.
 
-use k8s_openapi::{
-    api::autoscaling::v2::{CrossVersionObjectReference, HorizontalPodAutoscalerBehavior, MetricSpec},
-    apimachinery::pkg::api::resource::Quantity,
-};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,50 +46,6 @@ pub struct Amounts {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub memory: Option<Quantity>,
-}
-
-/// Automatic scaling.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct Hpa {
-    /// Let a HorizontalPodAutoscaler decide the number of pods. Needs a metrics server in the cluster. Switching it on
-    /// keeps the number of running pods, switching it off goes back to `replicas`.
-    pub enabled: bool,
-    /// How to scale. Without it: one to ten pods, by 80 % of the requested CPU.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub config: Option<HpaConfig>,
-}
-
-/// The spec of a HorizontalPodAutoscaler.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-#[schemars(extend("x-kubernetes-validations" = [{
-    "rule": "!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
-    "message": "must not be above maxReplicas",
-    "fieldPath": ".minReplicas",
-}]))]
-pub struct HpaConfig {
-    /// Accepted so that the spec of an existing autoscaler can be pasted here; it is always this Gateway's Deployment
-    /// that is scaled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::kubernetes::<CrossVersionObjectReference>")]
-    pub scale_target_ref: Option<CrossVersionObjectReference>,
-    /// Fewest pods; 1 when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
-    pub min_replicas: Option<i32>,
-    /// Most pods.
-    #[schemars(range(min = 1))]
-    pub max_replicas: i32,
-    /// What is measured. Same shape as `kubectl explain hpa.spec.metrics --api-version=autoscaling/v2`. Without it: 80 %
-    /// of the requested CPU.
-    #[serde(default)]
-    #[schemars(schema_with = "schema::kubernetes::<Vec<MetricSpec>>")]
-    pub metrics: Vec<MetricSpec>,
-    /// How fast it scales up and down. Same shape as `kubectl explain hpa.spec.behavior --api-version=autoscaling/v2`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "schema::kubernetes::<HorizontalPodAutoscalerBehavior>")]
-    pub behavior: Option<HorizontalPodAutoscalerBehavior>,
 }
 
 /// The account of the pods.
