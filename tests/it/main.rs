@@ -1,16 +1,20 @@
 //! The integration binary: one module a subject. What the API server decides is asked of a real one.
 
 mod adoption;
+mod agents;
 mod architecture;
 mod autoscaler;
+mod cards;
 mod cli;
 mod collision;
 mod conflict;
+mod discovery;
 mod drift;
 mod examples;
 mod foreign;
 mod generated;
 mod golden;
+mod kinds;
 mod lifecycle;
 mod normal;
 mod outage;
