@@ -11,6 +11,7 @@ mod foreign;
 mod generated;
 mod golden;
 mod lifecycle;
+mod mcp;
 mod normal;
 mod outage;
 mod ownership;
