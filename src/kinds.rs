@@ -6,6 +6,7 @@
 pub mod agent;
 pub mod discovery;
 pub mod gateway;
+pub mod mcp;
 pub mod scaling;
 pub mod schema;
 pub mod telemetry;
@@ -216,4 +217,5 @@ pub trait Visitor {
 /// The list of kinds.
 pub fn for_each(visitor: &mut impl Visitor) {
     visitor.visit::<gateway::Gateway>();
+    visitor.visit::<mcp::Mcp>();
 }

@@ -5,8 +5,8 @@ use k8s_openapi::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
         core::v1::{
             ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, KeyToPath, PodSecurityContext, PodSpec,
-            PodTemplateSpec, Probe, ProjectedVolumeSource, SecretKeySelector, SecretProjection, TCPSocketAction,
-            Volume, VolumeMount, VolumeProjection,
+            PodTemplateSpec, Probe, ProjectedVolumeSource, SecretKeySelector, SecretProjection, SecretVolumeSource,
+            TCPSocketAction, Volume, VolumeMount, VolumeProjection,
         },
     },
     apimachinery::pkg::{
@@ -150,6 +150,19 @@ pub fn config_folder(volume: &str, config_map: &str, folder: &str) -> (Volume, V
     let (source, mut mount) = config_file(volume, config_map, "", folder);
     mount.sub_path = None;
     (source, mount)
+}
+
+/// A read-only folder that holds the keys of a Secret, each as a file of its name.
+#[must_use]
+pub fn secret_folder(volume: &str, secret: &str, folder: &str) -> (Volume, VolumeMount) {
+    (
+        Volume {
+            name: volume.into(),
+            secret: Some(SecretVolumeSource { secret_name: Some(secret.into()), ..SecretVolumeSource::default() }),
+            ..Volume::default()
+        },
+        VolumeMount { name: volume.into(), mount_path: folder.into(), read_only: Some(true), ..VolumeMount::default() },
+    )
 }
 
 /// A read-only folder that holds keys of Secrets, each under its own file name.

@@ -16,6 +16,7 @@ mod generated;
 mod golden;
 mod kinds;
 mod lifecycle;
+mod mcp;
 mod normal;
 mod outage;
 mod ownership;
