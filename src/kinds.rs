@@ -5,6 +5,7 @@
 
 pub mod discovery;
 pub mod gateway;
+pub mod orchestrator;
 pub mod scaling;
 pub mod schema;
 pub mod telemetry;
@@ -215,4 +216,5 @@ pub trait Visitor {
 /// The list of kinds.
 pub fn for_each(visitor: &mut impl Visitor) {
     visitor.visit::<gateway::Gateway>();
+    visitor.visit::<orchestrator::Orchestrator>();
 }

@@ -12,6 +12,7 @@ mod generated;
 mod golden;
 mod lifecycle;
 mod normal;
+mod orchestrator;
 mod outage;
 mod ownership;
 mod references;
