@@ -7,6 +7,7 @@ pub mod agent;
 pub mod discovery;
 pub mod gateway;
 pub mod mcp;
+pub mod orchestrator;
 pub mod scaling;
 pub mod schema;
 pub mod telemetry;
@@ -218,4 +219,5 @@ pub trait Visitor {
 pub fn for_each(visitor: &mut impl Visitor) {
     visitor.visit::<gateway::Gateway>();
     visitor.visit::<mcp::Mcp>();
+    visitor.visit::<orchestrator::Orchestrator>();
 }

@@ -7,7 +7,7 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::{
-    agents::{Behaviour, agents, card, host},
+    agent_server::{Behaviour, agents, card, host},
     world::{World, assert_condition, condition, within},
 };
 

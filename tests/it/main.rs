@@ -1,7 +1,7 @@
 //! The integration binary: one module a subject. What the API server decides is asked of a real one.
 
 mod adoption;
-mod agents;
+mod agent_server;
 mod architecture;
 mod autoscaler;
 mod cards;
@@ -18,6 +18,7 @@ mod kinds;
 mod lifecycle;
 mod mcp;
 mod normal;
+mod orchestrator;
 mod outage;
 mod ownership;
 mod references;

@@ -28,7 +28,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::agents;
+use crate::agent_server;
 
 /// Longest wait for anything: a test that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -126,7 +126,7 @@ impl World {
     pub(crate) async fn on(plane: &'static ControlPlane, name: &str) -> Self {
         let namespace = plane.create_namespace(name).await.expect("a namespace");
         let client = plane.client(User::Admin).await.expect("client");
-        let agents = fetch::Options { connect_to: vec![agents::agents().detour()], ..fetch::Options::default() };
+        let agents = fetch::Options { connect_to: vec![agent_server::agents().detour()], ..fetch::Options::default() };
         Self { plane, user: User::Operator.name().into(), client, namespace, agents, running: None }
     }
 
