@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::{
-    kinds::{CardSeen, CardSource, KindCondition},
+    kinds::{CardSeen, CardSource, KindCondition, agent::card::NotACard},
     object::ParentId,
 };
 
@@ -82,7 +82,7 @@ pub enum Answer {
 }
 
 /// Why there is no card. The words are fixed: nothing of an answer is repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// No connection.
     Unreachable,
@@ -95,7 +95,7 @@ pub enum Failure {
     /// A longer answer than a card can be.
     TooLarge,
     /// Something else than a card.
-    NotACard(&'static str),
+    NotACard(NotACard),
 }
 
 /// Reasons of the condition, and what they mean: rows for the reference of conditions.
@@ -111,7 +111,7 @@ pub const REASONS: &[(&str, &str)] = &[
 ];
 
 impl Failure {
-    fn words(self) -> (&'static str, String) {
+    fn words(&self) -> (&'static str, String) {
         match self {
             Self::Unreachable => ("CardUnreachable", "the agent takes no connection".into()),
             Self::Timeout => ("CardTimeout", format!("no answer within {} s", fetch::TIMEOUT.as_secs())),

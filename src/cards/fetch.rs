@@ -210,7 +210,7 @@ impl Fetcher {
         }
         Ok(match card::read(&body) {
             Ok(card) => Answer::Card(card, validators),
-            Err(why) => Answer::Failed(Failure::NotACard(why.0)),
+            Err(why) => Answer::Failed(Failure::NotACard(why)),
         })
     }
 }
