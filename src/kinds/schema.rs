@@ -93,8 +93,8 @@ pub fn label_selector(generator: &mut SchemaGenerator) -> Schema {
     schema
 }
 
-/// The last pass: `spec` may be left out, names that cannot work are refused at creation, and every schema is tidied.
-/// `longest`: how long a name may be, and why.
+/// The last pass: `spec` may be left out where no field in it is needed, names that cannot work are refused at creation,
+/// and every schema is tidied. `longest`: how long a name may be, and why.
 #[must_use]
 pub fn finish(mut crd: CustomResourceDefinition, longest: (usize, &str)) -> CustomResourceDefinition {
     let (longest, why) = longest;
@@ -103,19 +103,33 @@ pub fn finish(mut crd: CustomResourceDefinition, longest: (usize, &str)) -> Cust
         tidy(root);
         root.required = None;
         root.title = None;
-        root.x_kubernetes_validations = Some(vec![ValidationRule {
-            // Only at creation: a resource stored before must still get its status, be edited and be deleted.
-            rule: format!("oldSelf.hasValue() || size(self.metadata.name) <= {longest}"),
+        let mut rules = vec![at_creation(
+            &format!("size(self.metadata.name) <= {longest}"),
             // The API server takes no field path into metadata, so the message names the field.
-            message: Some(format!("metadata.name must be at most {longest} characters long, because {why}")),
-            optional_old_self: Some(true),
-            ..ValidationRule::default()
-        }]);
+            format!("metadata.name must be at most {longest} characters long, because {why}"),
+        )];
         if let Some(spec) = root.properties.as_mut().and_then(|p| p.get_mut("spec")) {
-            spec.default = Some(JSON(json!({})));
+            match spec.required.as_ref().filter(|fields| !fields.is_empty()) {
+                None => spec.default = Some(JSON(json!({}))),
+                // The API server takes no default that lacks them.
+                Some(fields) => {
+                    rules.push(at_creation("has(self.spec)", format!("spec is needed, with {}", fields.join(", "))));
+                }
+            }
         }
+        root.x_kubernetes_validations = Some(rules);
     }
     crd
+}
+
+/// A rule for new resources only: one stored before must still get its status, be edited and be deleted.
+fn at_creation(rule: &str, message: String) -> ValidationRule {
+    ValidationRule {
+        rule: format!("oldSelf.hasValue() || {rule}"),
+        message: Some(message),
+        optional_old_self: Some(true),
+        ..ValidationRule::default()
+    }
 }
 
 fn tidy(schema: &mut JSONSchemaProps) {
