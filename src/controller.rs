@@ -368,17 +368,12 @@ fn parents<P: Parent>(
 
 /// What others find of a custom resource. Returns who is to be woken.
 fn list_in_directory<P: Parent>(directory: &Directory, object: &ParentObject) -> BTreeSet<ParentId> {
-    let id = object.id(&P::INFO);
     if !P::LISTED {
         return BTreeSet::new();
     }
-    if object.metadata.deletion_timestamp.is_some() {
-        return directory.saw(&id, None);
+    match Entry::of::<P>(object) {
+        Ok(entry) => directory.saw(&object.id(&P::INFO), entry),
+        // What it said last stands while it cannot be decoded, as its pods do.
+        Err(_) => BTreeSet::new(),
     }
-    // What it said last stands while it cannot be decoded, as its pods do.
-    let Ok(spec) = object.spec::<P>() else { return BTreeSet::new() };
-    let identity = object.identity();
-    let listing = P::listing(&identity, &spec, &object.status());
-    let created = object.metadata.creation_timestamp.as_ref().map_or(0, |created| created.0.as_second());
-    directory.saw(&id, Some(Entry { labels: identity.labels, created, listing }))
 }
