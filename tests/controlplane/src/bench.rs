@@ -168,7 +168,7 @@ async fn with_operator(
         reverts::edits(site, observer, count, &mut table).await?;
     }
     if wanted(Part::Restart) {
-        steady::restart(observer, operator, &mut table).await?;
+        steady::restart(observer, operator, creation::QUIET, &mut table).await?;
     }
     Ok(table)
 }
