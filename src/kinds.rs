@@ -218,6 +218,7 @@ pub trait Visitor {
 /// The list of kinds.
 pub fn for_each(visitor: &mut impl Visitor) {
     visitor.visit::<gateway::Gateway>();
+    visitor.visit::<agent::Agent>();
     visitor.visit::<mcp::Mcp>();
     visitor.visit::<orchestrator::Orchestrator>();
 }

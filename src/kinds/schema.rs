@@ -110,7 +110,8 @@ pub fn finish(mut crd: CustomResourceDefinition, longest: (usize, &str)) -> Cust
             if asks_for_nothing(spec) {
                 spec.default = Some(JSON(json!({})));
             } else {
-                rules.push(at_creation("has(self.spec)", "spec is missing".into()));
+                let needed = spec.required.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
+                rules.push(at_creation("has(self.spec)", format!("spec is needed, with {needed}")));
             }
         }
         root.x_kubernetes_validations = Some(rules);

@@ -5,7 +5,6 @@ use igw::{
     object::ChildKind::{ConfigMap, Deployment},
 };
 use kube::{
-    ResourceExt as _,
     api::{DeleteParams, DynamicObject, Patch, PatchParams},
 };
 use serde_json::{Value, json};

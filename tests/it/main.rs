@@ -2,6 +2,7 @@
 
 mod adoption;
 mod agent_server;
+mod agents;
 mod architecture;
 mod autoscaler;
 mod cards;

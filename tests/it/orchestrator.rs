@@ -61,7 +61,7 @@ async fn an_orchestrator_that_makes_no_sense_is_refused_by_the_fields_name() {
         assert!(said.contains(field), "{path} {value} gets {said:?}, not {field}");
     }
     let (said, taken) = apply(&world, "bot", &Value::Null).await;
-    assert!(!taken && said.contains("spec is missing"), "{said}");
+    assert!(!taken && said.contains("spec is needed"), "{said}");
     let (said, taken) = apply(&world, &"x".repeat(64), &with("tools.enabled", json!(true))).await;
     assert!(!taken && said.contains("metadata.name") && said.contains("63"), "{said}");
 }
