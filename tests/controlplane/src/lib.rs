@@ -26,6 +26,7 @@ use std::{env, path::PathBuf, process};
 
 mod access;
 mod audit;
+mod cards;
 mod components;
 mod credentials;
 mod go_build;
@@ -39,6 +40,7 @@ mod supervisor;
 mod toolchain;
 
 pub use audit::{Audit, AuditEntry, AuditObject, AuditResponse, AuditUser};
+pub use cards::CardServer;
 pub use credentials::User;
 pub use handle::Supervisor;
 pub use instance::{ControlPlane, Options};
