@@ -10,6 +10,7 @@ mod examples;
 mod foreign;
 mod generated;
 mod golden;
+mod install;
 mod lifecycle;
 mod normal;
 mod outage;
