@@ -3,6 +3,7 @@
 //! A new kind is its file (types), its `desired.rs` (one pure function) and its line in [`for_each`]. CRDs, RBAC,
 //! watches, metrics and the generic tests follow from the list.
 
+pub mod agent;
 pub mod discovery;
 pub mod gateway;
 pub mod scaling;

@@ -27,6 +27,10 @@ pub const MANAGED_BY: &str = "inference-gateway-operator";
 pub const INTENT_ANNOTATION: &str = "inference-gateway.com/intent";
 /// Annotation on children: `Kind/name` of the custom resource, which survives a stripped owner reference.
 pub const OWNER_ANNOTATION: &str = "inference-gateway.com/owner";
+/// Annotation on custom resources: with the value `true`, objects of the wanted names that have no controller are taken over.
+pub const ADOPT_ANNOTATION: &str = "inference-gateway.com/adopt";
+/// Annotation on custom resources: with the value `true`, nothing is created, changed or deleted for it.
+pub const PAUSED_ANNOTATION: &str = "inference-gateway.com/paused";
 
 /// A kind of object that the operator generates. The order is the order of applying: what others need comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

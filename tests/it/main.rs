@@ -1,5 +1,6 @@
 //! The integration binary: one module a subject. What the API server decides is asked of a real one.
 
+mod adoption;
 mod architecture;
 mod autoscaler;
 mod cli;

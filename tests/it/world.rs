@@ -302,6 +302,11 @@ impl World {
         self.gateways().patch(name, &params, &Patch::Apply(&document)).await.expect("a valid Gateway")
     }
 
+    /// Changes a Gateway by a JSON merge patch.
+    pub(crate) async fn edit_parent(&self, name: &str, patch: Value) -> DynamicObject {
+        self.gateways().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("a valid edit")
+    }
+
     /// Waits until a Gateway says what `holds` wants of it, at its newest generation.
     pub(crate) async fn gateway(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool + Send) -> DynamicObject {
         let current = |object: Option<&DynamicObject>| {
