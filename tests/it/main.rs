@@ -20,4 +20,5 @@ mod references;
 mod refusal;
 mod scope;
 mod status;
+mod traps;
 mod world;
