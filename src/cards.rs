@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::{
-    kinds::{CardSeen, CardSource, KindCondition},
+    kinds::{CardSeen, CardSource, KindCondition, agent::card::NotACard},
     object::ParentId,
 };
 
@@ -26,8 +26,6 @@ pub const FETCHED: &str = "CardFetched";
 /// Reason: nobody has asked yet.
 pub const NOT_YET_FETCHED: &str = "NotYetFetched";
 
-/// How often a card is asked for when all is well.
-const REFRESH: Duration = Duration::from_secs(30);
 /// Waits between two tries when it is not, doubled each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
@@ -38,6 +36,8 @@ const TOLERATED: u32 = 2;
 #[derive(Debug)]
 pub struct Cards {
     inner: Mutex<HashMap<ParentId, Entry>>,
+    /// How often a card is asked for when all is well.
+    refresh: Duration,
     jobs: mpsc::UnboundedSender<Job>,
 }
 
@@ -82,7 +82,7 @@ pub enum Answer {
 }
 
 /// Why there is no card. The words are fixed: nothing of an answer is repeated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// No connection.
     Unreachable,
@@ -95,7 +95,7 @@ pub enum Failure {
     /// A longer answer than a card can be.
     TooLarge,
     /// Something else than a card.
-    NotACard(&'static str),
+    NotACard(NotACard),
 }
 
 /// Reasons of the condition, and what they mean: rows for the reference of conditions.
@@ -111,7 +111,7 @@ pub const REASONS: &[(&str, &str)] = &[
 ];
 
 impl Failure {
-    fn words(self) -> (&'static str, String) {
+    fn words(&self) -> (&'static str, String) {
         match self {
             Self::Unreachable => ("CardUnreachable", "the agent takes no connection".into()),
             Self::Timeout => ("CardTimeout", format!("no answer within {} s", fetch::TIMEOUT.as_secs())),
@@ -124,11 +124,11 @@ impl Failure {
 }
 
 impl Cards {
-    /// No cards; what is to be asked for goes into the queue.
+    /// No cards; what is to be asked for goes into the queue, and is asked for again after `refresh`.
     #[must_use]
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<Job>) {
+    pub fn new(refresh: Duration) -> (Self, mpsc::UnboundedReceiver<Job>) {
         let (jobs, queue) = mpsc::unbounded_channel();
-        (Self { inner: Mutex::default(), jobs }, queue)
+        (Self { inner: Mutex::default(), refresh, jobs }, queue)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ParentId, Entry>> {
@@ -175,7 +175,9 @@ impl Cards {
     pub fn answered(&self, id: &ParentId, source: &CardSource, answer: Answer) -> (bool, Duration) {
         let mut inner = self.lock();
         // An answer to a question that nobody would ask any more.
-        let Some(entry) = inner.get_mut(id).filter(|entry| entry.source == *source) else { return (false, REFRESH) };
+        let Some(entry) = inner.get_mut(id).filter(|entry| entry.source == *source) else {
+            return (false, self.refresh);
+        };
         let before = entry.seen.clone();
         let next = match answer {
             Answer::Card(card, validators) => {
@@ -183,9 +185,13 @@ impl Cards {
                     entry.seen.card = Some(Arc::new(card));
                 }
                 entry.validators = validators;
-                entry.succeeded()
+                entry.succeeded();
+                self.refresh
             }
-            Answer::NotModified => entry.succeeded(),
+            Answer::NotModified => {
+                entry.succeeded();
+                self.refresh
+            }
             Answer::Failed(failure) => entry.failed(failure),
         };
         (before != entry.seen, next)
@@ -217,10 +223,9 @@ impl Cards {
 }
 
 impl Entry {
-    fn succeeded(&mut self) -> Duration {
+    fn succeeded(&mut self) {
         self.failures = 0;
         self.seen.condition = condition("True", FETCHED, "the agent serves its card");
-        REFRESH
     }
 
     fn failed(&mut self, failure: Failure) -> Duration {
@@ -254,10 +259,14 @@ fn restored(status: &Value) -> CardSeen {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::{Answer, Cards, Failure, Job, Validators};
     use crate::{kinds::CardSource, object::ParentId};
+
+    const REFRESH: Duration = Duration::from_secs(30);
 
     fn id() -> ParentId {
         ParentId { kind: "Agent", namespace: "ns".into(), name: "a".into() }
@@ -273,7 +282,7 @@ mod tests {
 
     #[test]
     fn a_card_is_asked_for_while_a_pod_runs() {
-        let (cards, mut queue) = Cards::new();
+        let (cards, mut queue) = Cards::new(REFRESH);
         let seen = |port, running| cards.seen(&id(), "u", &source(port), running, || Value::Null);
         assert_eq!(&*seen(1, false).condition.status, "Unknown");
         assert!(queue.try_recv().is_err(), "nobody can answer yet");
@@ -290,7 +299,7 @@ mod tests {
 
     #[test]
     fn the_last_good_card_is_kept_and_failures_say_the_same_each_time() {
-        let (cards, _queue) = Cards::new();
+        let (cards, _queue) = Cards::new(REFRESH);
         let seen = || cards.seen(&id(), "u", &source(1), true, || Value::Null);
         let answered = |answer| cards.answered(&id(), &source(1), answer);
         seen();
@@ -314,7 +323,7 @@ mod tests {
 
     #[test]
     fn what_the_status_says_is_known_after_a_restart() {
-        let (cards, _queue) = Cards::new();
+        let (cards, _queue) = Cards::new(REFRESH);
         let condition = json!({"type": "CardFetched", "status": "True", "reason": "CardFetched", "message": "the agent serves its card"});
         let status = json!({"card": {"name": "a", "version": "1"}, "conditions": [condition]});
         let seen = cards.seen(&id(), "u", &source(1), true, || status.clone());

@@ -142,7 +142,7 @@ impl Operator {
     /// When metrics, or the client that asks agents for their cards, cannot be set up.
     pub fn new(client: Client, options: Options) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let (events, notices) = mpsc::channel(EVENT_QUEUE);
-        let (cards, jobs) = Cards::new();
+        let (cards, jobs) = Cards::new(options.agents.refresh);
         let context = Context {
             cluster: KubeCluster::new(client.clone()),
             cache: Arc::new(Cache::default()),

@@ -6,6 +6,8 @@
 pub mod agent;
 pub mod discovery;
 pub mod gateway;
+pub mod mcp;
+pub mod orchestrator;
 pub mod scaling;
 pub mod schema;
 pub mod telemetry;
@@ -216,4 +218,7 @@ pub trait Visitor {
 /// The list of kinds.
 pub fn for_each(visitor: &mut impl Visitor) {
     visitor.visit::<gateway::Gateway>();
+    visitor.visit::<agent::Agent>();
+    visitor.visit::<mcp::Mcp>();
+    visitor.visit::<orchestrator::Orchestrator>();
 }

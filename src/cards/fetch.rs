@@ -31,13 +31,21 @@ const AT_A_TIME: usize = 64;
 const PATHS: [&str; 2] = ["/.well-known/agent-card.json", "/.well-known/agent.json"];
 
 /// How agents are reached.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// Detours, the first that fits is taken.
     pub connect_to: Vec<ConnectTo>,
     /// Certificates that agents' certificates must be signed by, in PEM form. Without any, certificates are not verified, as
     /// a kubelet's probe does not.
     pub authorities: Option<Vec<u8>>,
+    /// How often a card is asked for when all is well.
+    pub refresh: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { connect_to: Vec::new(), authorities: None, refresh: Duration::from_secs(30) }
+    }
 }
 
 /// A detour, in the form of curl's `--connect-to`: requests to host and port go to another address, and still say where
@@ -202,7 +210,7 @@ impl Fetcher {
         }
         Ok(match card::read(&body) {
             Ok(card) => Answer::Card(card, validators),
-            Err(why) => Answer::Failed(Failure::NotACard(why.0)),
+            Err(why) => Answer::Failed(Failure::NotACard(why)),
         })
     }
 }

@@ -1,12 +1,14 @@
 //! The Deployment of one container, its probes and the files it mounts. PURE.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
         core::v1::{
             ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, KeyToPath, PodSecurityContext, PodSpec,
-            PodTemplateSpec, Probe, ProjectedVolumeSource, SecretKeySelector, SecretProjection, TCPSocketAction,
-            Volume, VolumeMount, VolumeProjection,
+            PodTemplateSpec, Probe, ProjectedVolumeSource, SecretKeySelector, SecretProjection, SecretVolumeSource,
+            TCPSocketAction, Volume, VolumeMount, VolumeProjection,
         },
     },
     apimachinery::pkg::{
@@ -16,7 +18,7 @@ use k8s_openapi::{
 };
 
 use super::metadata::{Family, Pairs};
-use crate::object::{ChildKind, DesiredChild};
+use crate::object::{ChildKind, DesiredChild, digest};
 
 /// Annotation on pods: digest of the ConfigMaps that they read, so that a change of one rolls them.
 pub const CONFIG_HASH_ANNOTATION: &str = "inference-gateway.com/config-hash";
@@ -85,6 +87,21 @@ pub fn deployment(family: &Family<'_>, number: Number, pods: Pods) -> DesiredChi
     child
 }
 
+/// The annotation that makes the pods roll when a ConfigMap changes that their environment reads. `digests`: of those
+/// that exist.
+#[must_use]
+pub fn config_hash(names: &BTreeSet<String>, digests: &BTreeMap<String, String>) -> Pairs {
+    let mut text = String::new();
+    for name in names {
+        let content = digests.get(name).map_or("absent", String::as_str);
+        text.extend([name.as_str(), "=", content, "\n"]);
+    }
+    if text.is_empty() {
+        return Pairs::new();
+    }
+    Pairs::from([(CONFIG_HASH_ANNOTATION.into(), digest(text.as_bytes()))])
+}
+
 /// A named port of a container.
 #[must_use]
 pub fn port(name: &str, number: i32) -> ContainerPort {
@@ -150,6 +167,19 @@ pub fn config_folder(volume: &str, config_map: &str, folder: &str) -> (Volume, V
     let (source, mut mount) = config_file(volume, config_map, "", folder);
     mount.sub_path = None;
     (source, mount)
+}
+
+/// A read-only folder that holds the keys of a Secret, each as a file of its name.
+#[must_use]
+pub fn secret_folder(volume: &str, secret: &str, folder: &str) -> (Volume, VolumeMount) {
+    (
+        Volume {
+            name: volume.into(),
+            secret: Some(SecretVolumeSource { secret_name: Some(secret.into()), ..SecretVolumeSource::default() }),
+            ..Volume::default()
+        },
+        VolumeMount { name: volume.into(), mount_path: folder.into(), read_only: Some(true), ..VolumeMount::default() },
+    )
 }
 
 /// A read-only folder that holds keys of Secrets, each under its own file name.

@@ -30,7 +30,11 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
         std::fs::read(file)
             .map_err(|error| format!("failed to read {}, given by --agent-ca-file: {error}", file.display()))
     });
-    let agents = fetch::Options { connect_to: args.agent_connect_to.clone(), authorities: authorities.transpose()? };
+    let agents = fetch::Options {
+        connect_to: args.agent_connect_to.clone(),
+        authorities: authorities.transpose()?,
+        ..fetch::Options::default()
+    };
     let operator = Operator::new(client, Options { scope, workers: args.workers, agents })?;
     let shared = operator.shared();
     let mut stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

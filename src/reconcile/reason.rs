@@ -99,6 +99,26 @@ pub const CONDITIONS: &[(&str, &str, &str)] = &[
     ("ReferencesResolved", PODS_RUNNING, "True: pods run with every Secret and ConfigMap that is named."),
     ("ReferencesResolved", NOT_YET_KNOWN, "Unknown: pods have not started with what is named."),
     ("ReferencesResolved", NOT_FOUND, "False: a Secret, a ConfigMap or a key in one is missing; the message names it."),
+    (
+        "Discovered",
+        "AgentsDiscovered",
+        "True: how many Agents an Orchestrator has found. Absent while it looks for none.",
+    ),
+    (
+        "MCPsDiscovered",
+        "MCPsDiscovered",
+        "True: how many MCPs an Orchestrator has found. Absent while it looks for none.",
+    ),
+    (
+        "ChannelsReady",
+        "NoChannelEnabled",
+        "False: an Orchestrator has nothing to do, and its program ends at once. Absent otherwise.",
+    ),
+    (
+        "TokenExclusive",
+        "TokenShared",
+        "False: an older Orchestrator of the namespace has the same Telegram token. Absent otherwise.",
+    ),
 ];
 
 /// Reason: the newest pods are on their way.
