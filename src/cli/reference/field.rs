@@ -160,7 +160,10 @@ fn allowed(schema: &Value) -> Vec<String> {
     said.extend(range(&schema["minItems"], &schema["maxItems"], " entries"));
     let known = schema["x-kubernetes-int-or-string"] == true || schema["pattern"] == duration::PATTERN;
     if !known {
-        said.extend(range(&schema["minLength"], &schema["maxLength"], " characters"));
+        match (schema["minLength"].as_u64(), &schema["maxLength"]) {
+            (Some(1), Value::Null) => said.push("not empty".into()),
+            _ => said.extend(range(&schema["minLength"], &schema["maxLength"], " characters")),
+        }
         said.extend(schema["pattern"].as_str().map(code));
     }
     for rule in list(&schema["x-kubernetes-validations"]) {
