@@ -24,7 +24,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{World, operator_config};
 
 /// The stages for a custom resource that nobody else looks after.
 struct Stages {
@@ -40,7 +40,7 @@ impl Stages {
     async fn new(name: &str) -> Self {
         let world = World::without_operator(name).await;
         let gateway = world.apply_gateway("gw", json!({})).await;
-        let config = world.plane.config(controlplane::User::Operator).await.expect("config");
+        let config = operator_config(world.plane).await;
         let cache = Arc::new(Cache::default());
         for kind in ChildKind::ALL {
             cache.watch(kind, None, Seen::ListBegins);
