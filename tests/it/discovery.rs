@@ -4,9 +4,7 @@ use igw::{
     kinds::{Parent as _, agent::Agent, gateway::Gateway, mcp::Mcp, orchestrator::Orchestrator},
     object::ChildKind::{ConfigMap, Deployment},
 };
-use kube::{
-    api::{DeleteParams, DynamicObject, Patch, PatchParams},
-};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::world::{World, assert_condition, condition};
