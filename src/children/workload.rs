@@ -1,5 +1,7 @@
 //! The Deployment of one container, its probes and the files it mounts. PURE.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
@@ -16,7 +18,7 @@ use k8s_openapi::{
 };
 
 use super::metadata::{Family, Pairs};
-use crate::object::{ChildKind, DesiredChild};
+use crate::object::{ChildKind, DesiredChild, digest};
 
 /// Annotation on pods: digest of the ConfigMaps that they read, so that a change of one rolls them.
 pub const CONFIG_HASH_ANNOTATION: &str = "inference-gateway.com/config-hash";
@@ -83,6 +85,21 @@ pub fn deployment(family: &Family<'_>, number: Number, pods: Pods) -> DesiredChi
     let mut child = family.child(ChildKind::Deployment, name, &object);
     child.shared_fields = &["/spec/replicas"];
     child
+}
+
+/// Annotation for pods whose environment reads ConfigMaps of these names: a change of one rolls the pods. `contents` has
+/// the digest of each that exists.
+#[must_use]
+pub fn config_hash(names: &BTreeSet<String>, contents: &BTreeMap<String, String>) -> Pairs {
+    let mut text = String::new();
+    for name in names {
+        let content = contents.get(name).map_or("absent", String::as_str);
+        text.extend([name.as_str(), "=", content, "\n"]);
+    }
+    if text.is_empty() {
+        return Pairs::new();
+    }
+    Pairs::from([(CONFIG_HASH_ANNOTATION.into(), digest(text.as_bytes()))])
 }
 
 /// A named port of a container.

@@ -10,14 +10,14 @@ use super::{
 };
 use crate::{
     children::{
-        metadata::{Family, Pairs, check_name},
+        metadata::{Family, check_name},
         resources::{Wish, requirements},
         security,
         service_account::service_account,
-        workload::{self, CONFIG_HASH_ANNOTATION, Number, Pods, deployment},
+        workload::{self, Number, Pods, deployment},
     },
     kinds::{Desired, InvalidSpec, Related},
-    object::{DesiredChild, Identity, digest},
+    object::{DesiredChild, Identity},
 };
 
 /// The image runs as root unless told otherwise and works under any number; this one is nobody's.
@@ -76,7 +76,7 @@ fn gateway_deployment(
         container.volume_mounts = Some(vec![mount]);
     }
     let pods = Pods {
-        annotations: config_hash(spec, related),
+        annotations: workload::config_hash(&spec.config_maps(), &related.config_maps),
         service_account: Some(account.into()),
         security: Some(security::pod(Some(USER))),
         container,
@@ -121,19 +121,6 @@ fn resources(spec: &GatewaySpec) -> Result<ResourceRequirements, InvalidSpec> {
         },
     ])
     .map_err(|bad| InvalidSpec { field: format!("spec.resources.{}", bad.field), message: bad.message })
-}
-
-/// What makes the pods roll when a ConfigMap changes that their environment reads.
-fn config_hash(spec: &GatewaySpec, related: &Related) -> Pairs {
-    let mut text = String::new();
-    for name in spec.config_maps() {
-        let content = related.config_maps.get(&name).map_or("absent", String::as_str);
-        text.extend([name.as_str(), "=", content, "\n"]);
-    }
-    if text.is_empty() {
-        return Pairs::new();
-    }
-    Pairs::from([(CONFIG_HASH_ANNOTATION.into(), digest(text.as_bytes()))])
 }
 
 fn status(family: &Family<'_>, spec: &GatewaySpec, account: &str) -> Map<String, Value> {
