@@ -5,6 +5,7 @@
 
 mod events;
 mod feeds;
+mod optional;
 mod wakers;
 
 use std::{
@@ -62,11 +63,13 @@ pub struct Options {
     pub scope: Scope,
     /// Reconciles of one kind at a time.
     pub workers: u16,
+    /// How long to wait before asking again whether the server has a kind that is wanted and was missing.
+    pub look_again: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scope: Scope::default(), workers: 16 }
+        Self { scope: Scope::default(), workers: 16, look_again: Duration::from_secs(60) }
     }
 }
 
@@ -76,6 +79,12 @@ pub struct Operator {
     shared: Arc<Shared>,
     notices: mpsc::Receiver<(ParentObject, ParentInfo, Notice)>,
     workers: u16,
+    look_again: Duration,
+}
+
+/// The kinds of generated objects that every server has: nothing is decided before they have been listed.
+fn required() -> impl Iterator<Item = ChildKind> {
+    ChildKind::ALL.into_iter().filter(|kind| !kind.optional())
 }
 
 /// What tests, probes and metrics may look at while it runs.
@@ -85,13 +94,13 @@ pub struct Shared {
     /// Whether it has anything to do.
     pub activity: Activity,
     scope: Scope,
-    /// Watches that have not had their first list.
+    /// Watches that have not had their first list; those of optional kinds do not count.
     unlisted: AtomicUsize,
     listed: watch::Sender<()>,
 }
 
 impl Shared {
-    /// Whether every watch has had its first list.
+    /// Whether every watch has had its first list, but for those of optional kinds.
     #[must_use]
     pub fn ready(&self) -> bool {
         self.unlisted.load(Ordering::Acquire) == 0
@@ -152,7 +161,7 @@ impl Operator {
         gauge("Generated objects in the cache.", "objects", |s| {
             ChildKind::ALL.iter().map(|kind| s.context.cache.count(*kind) as u64).sum()
         });
-        Ok(Self { client, shared, notices, workers: options.workers })
+        Ok(Self { client, shared, notices, workers: options.workers, look_again: options.look_again })
     }
 
     /// What may be looked at while it runs.
@@ -166,7 +175,7 @@ impl Operator {
     /// # Errors
     /// When a part of it has ended before, which is a fault of ours: going on without it would look like working.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Broken> {
-        let Self { client, shared, notices, workers } = self;
+        let Self { client, shared, notices, workers, look_again } = self;
         let mut wiring = Wiring {
             client: client.clone(),
             shared: Arc::clone(&shared),
@@ -181,10 +190,11 @@ impl Operator {
 
         // Everything here never ends by itself, and is dropped when the last reconcile has ended.
         let mut beside = JoinSet::new();
-        shared.unlisted.fetch_add(ChildKind::ALL.len(), Ordering::AcqRel);
-        for kind in ChildKind::ALL {
+        shared.unlisted.fetch_add(required().count(), Ordering::AcqRel);
+        for kind in required() {
             beside.spawn(feeds::children(client.clone(), kind, Arc::clone(&shared), Arc::clone(&wakers)));
         }
+        beside.spawn(optional::watch(client.clone(), look_again, Arc::clone(&shared), Arc::clone(&wakers)));
         beside.spawn(feeds::config_maps(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));
         if shared.scope.is_restricted() {
             shared.unlisted.fetch_add(1, Ordering::AcqRel);
@@ -312,7 +322,7 @@ fn parents(
     let children = Arc::clone(&at_trigger);
     let wait = async move {
         let mut listed = children.listed.subscribe();
-        let settled = |()| ChildKind::ALL.iter().all(|kind| children.context.cache.settled(*kind));
+        let settled = |()| required().all(|kind| children.context.cache.settled(kind));
         let _ = listed.wait_for(|&()| settled(())).await;
         let namespaces = |()| !children.scope.is_restricted() || children.scope.listed();
         let _ = listed.wait_for(|&()| namespaces(())).await;
@@ -329,6 +339,7 @@ fn parents(
             let there: HashSet<ParentId> = all.iter().map(|object| object.id(&info)).collect();
             at_list.context.memories.retain(info.kind, &there);
             at_list.context.config_maps.retain(info.kind, &there);
+            at_list.context.cache.retain(info.kind, &there);
             // The store takes a list in at its end, page by page the queue has looked at the old state: look again. At
             // the first list the queue waits for the store by itself.
             if std::mem::replace(&mut listed_before, true) {

@@ -25,7 +25,7 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
     }
     let scope = Scope::new(&args.watch_namespace_selector)?;
     let client = connect(&args.connection).await?;
-    let operator = Operator::new(client, Options { scope, workers: args.workers })?;
+    let operator = Operator::new(client, Options { scope, workers: args.workers, ..Options::default() })?;
     let shared = operator.shared();
     let mut stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let servers = server::listen(&args.metrics_bind_address, &args.health_probe_bind_address, shared).await?;
