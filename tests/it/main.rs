@@ -8,6 +8,7 @@ mod conflict;
 mod drift;
 mod examples;
 mod foreign;
+mod gateway_api;
 mod generated;
 mod golden;
 mod lifecycle;

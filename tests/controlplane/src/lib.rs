@@ -28,6 +28,7 @@ mod access;
 mod audit;
 mod components;
 mod credentials;
+mod definitions;
 mod go_build;
 mod handle;
 mod instance;
@@ -40,6 +41,7 @@ mod toolchain;
 
 pub use audit::{Audit, AuditEntry, AuditObject, AuditResponse, AuditUser};
 pub use credentials::User;
+pub use definitions::gateway_api;
 pub use handle::Supervisor;
 pub use instance::{ControlPlane, Options};
 pub use ports::free_port;
