@@ -4,6 +4,8 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use crate::cards::fetch::ConnectTo;
+
 /// Kubernetes operator for inference gateways.
 ///
 /// Without a command it runs the operator, with every flag of `igw run`.
@@ -82,6 +84,14 @@ pub struct Run {
     /// Custom resources of one kind that are worked on at a time.
     #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
+    /// Connect to HOST2:PORT2 instead of HOST1:PORT1 when an agent is asked for its card, as curl does; empty means any.
+    /// For an operator outside the cluster. May be repeated.
+    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]
+    pub agent_connect_to: Vec<ConnectTo>,
+    /// File with certificates in PEM form. With it the certificates of agents that speak TLS are verified when they are asked
+    /// for their cards; without, they are not, as in a kubelet's probe.
+    #[arg(long, value_name = "FILE")]
+    pub agent_ca_file: Option<PathBuf>,
     /// What to log: a level, or a filter such as info,igw=debug.
     #[arg(long, value_name = "FILTER", env = "IGW_LOG")]
     pub log: Option<String>,

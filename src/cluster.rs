@@ -16,8 +16,8 @@ pub trait Cluster: Send + Sync + 'static {
     /// One server-side apply.
     fn apply(&self, request: Apply<'_>) -> impl Future<Output = Result<Live, Refusal>> + Send;
 
-    /// Puts single places of this very object right, by JSON patch operations. An apply has to follow, and then
-    /// [`Cluster::forget_updates`].
+    /// Puts single places of this very object right, by JSON patch operations. An apply has to follow, and then the entry
+    /// that this leaves in the managed fields has to go: it would hold on to fields that a later apply no longer sends.
     fn patch(
         &self,
         id: &ObjectId,
@@ -25,9 +25,13 @@ pub trait Cluster: Send + Sync + 'static {
         operations: &[Value],
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// Takes what our manager did other than by apply out of the managed fields: it would hold on to fields that a later
-    /// apply no longer sends.
-    fn forget_updates(&self, id: &ObjectId) -> impl Future<Output = Result<Option<Live>, Refusal>> + Send;
+    /// Rewrites the managed fields of an object, and nothing else of it; `None` of `rewrite` leaves them. Returns the object
+    /// when they were rewritten.
+    fn rewrite_managers(
+        &self,
+        id: &ObjectId,
+        rewrite: impl Fn(&[Value]) -> Option<Vec<Value>> + Send + Sync,
+    ) -> impl Future<Output = Result<Option<Live>, Refusal>> + Send;
 
     /// Reads one object that the cache does not have.
     fn get(&self, id: &ObjectId) -> impl Future<Output = Result<Option<Live>, Refusal>> + Send;

@@ -9,7 +9,7 @@ mod optional;
 mod wakers;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -38,8 +38,10 @@ use self::wakers::Wakers;
 use crate::{
     activity::Activity,
     cache::Cache,
+    cards::{Cards, Job, fetch, fetch::Fetcher},
     cluster::kube::KubeCluster,
     config_maps::ConfigMaps,
+    directory::{Directory, Entry},
     kinds::{self, Parent, ParentInfo, Visitor},
     object::{ChildKind, ParentId},
     parent::ParentObject,
@@ -65,11 +67,18 @@ pub struct Options {
     pub workers: u16,
     /// How long to wait before asking again whether the server has a kind that is wanted and was missing.
     pub look_again: Duration,
+    /// How agents are asked for their cards.
+    pub agents: fetch::Options,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scope: Scope::default(), workers: 16, look_again: Duration::from_secs(60) }
+        Self {
+            scope: Scope::default(),
+            workers: 16,
+            look_again: Duration::from_secs(60),
+            agents: fetch::Options::default(),
+        }
     }
 }
 
@@ -78,6 +87,8 @@ pub struct Operator {
     client: Client,
     shared: Arc<Shared>,
     notices: mpsc::Receiver<(ParentObject, ParentInfo, Notice)>,
+    fetcher: Fetcher,
+    jobs: mpsc::UnboundedReceiver<Job>,
     workers: u16,
     look_again: Duration,
 }
@@ -119,7 +130,18 @@ impl Shared {
         self.context.memories.forget(id);
         self.context.config_maps.forget(id);
         self.context.cache.forget(id);
+        self.context.directory.forget(id);
+        self.context.cards.forget(id);
         self.activity.dropped(id);
+    }
+
+    /// Of a kind, only these custom resources are there.
+    fn retain(&self, kind: &str, there: &HashSet<ParentId>) {
+        self.context.memories.retain(kind, there);
+        self.context.config_maps.retain(kind, there);
+        self.context.cache.retain(kind, there);
+        self.context.directory.retain(kind, there);
+        self.context.cards.retain(kind, there);
     }
 
     fn first_list(&self) {
@@ -132,13 +154,16 @@ impl Operator {
     /// Puts the operator together; nothing is asked of the server yet.
     ///
     /// # Errors
-    /// When metrics cannot be set up.
+    /// When metrics, or the client that asks agents for their cards, cannot be set up.
     pub fn new(client: Client, options: Options) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         let (events, notices) = mpsc::channel(EVENT_QUEUE);
+        let (cards, jobs) = Cards::new(options.agents.refresh);
         let context = Context {
             cluster: KubeCluster::new(client.clone()),
             cache: Arc::new(Cache::default()),
             config_maps: Arc::new(ConfigMaps::default()),
+            directory: Directory::default(),
+            cards: Arc::new(cards),
             pods: Pods::default(),
             memories: Memories::default(),
             events,
@@ -161,7 +186,8 @@ impl Operator {
         gauge("Generated objects in the cache.", "objects", |s| {
             ChildKind::ALL.iter().map(|kind| s.context.cache.count(*kind) as u64).sum()
         });
-        Ok(Self { client, shared, notices, workers: options.workers, look_again: options.look_again })
+        let fetcher = Fetcher::new(&options.agents)?;
+        Ok(Self { client, shared, notices, fetcher, jobs, workers: options.workers, look_again: options.look_again })
     }
 
     /// What may be looked at while it runs.
@@ -175,18 +201,18 @@ impl Operator {
     /// # Errors
     /// When a part of it has ended before, which is a fault of ours: going on without it would look like working.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Broken> {
-        let Self { client, shared, notices, workers, look_again } = self;
+        let Self { client, shared, notices, fetcher, jobs, workers, look_again } = self;
+        let wakers = Arc::new(Wakers::default());
         let mut wiring = Wiring {
             client: client.clone(),
             shared: Arc::clone(&shared),
             workers,
             shutdown: shutdown.boxed().shared(),
-            wakers: Wakers::default(),
+            wakers: Arc::clone(&wakers),
             controllers: JoinSet::new(),
         };
         kinds::for_each(&mut wiring);
-        let Wiring { wakers, mut controllers, .. } = wiring;
-        let wakers = Arc::new(wakers);
+        let mut controllers = wiring.controllers;
 
         // Everything here never ends by itself, and is dropped when the last reconcile has ended.
         let mut beside = JoinSet::new();
@@ -200,6 +226,9 @@ impl Operator {
             shared.unlisted.fetch_add(1, Ordering::AcqRel);
             beside.spawn(feeds::namespaces(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));
         }
+        let (seen, woken) = (Arc::clone(&shared), Arc::clone(&wakers));
+        let wake = move |agent: &ParentId| woken.each(&seen, [agent]);
+        beside.spawn(fetcher.run(Arc::clone(&shared.context.cards), jobs, wake));
         beside.spawn(events::send(client, notices));
         loop {
             tokio::select! {
@@ -222,7 +251,7 @@ struct Wiring {
     shared: Arc<Shared>,
     workers: u16,
     shutdown: futures::future::Shared<BoxFuture<'static, ()>>,
-    wakers: Wakers,
+    wakers: Arc<Wakers>,
     controllers: JoinSet<()>,
 }
 
@@ -240,7 +269,7 @@ impl Visitor for Wiring {
         let reader = writer.as_reader();
         let (queue, woken) = self.wakers.add(P::INFO, reader.clone());
 
-        let trigger = parents(api, writer, P::INFO, queue, Arc::clone(&shared));
+        let trigger = parents::<P>(api, writer, queue, Arc::clone(&shared), Arc::clone(&self.wakers));
         let run = Controller::for_stream_with(trigger, reader, P::INFO)
             .with_config(Config::default().concurrency(self.workers))
             .reconcile_on(woken)
@@ -290,67 +319,77 @@ fn retry_later(_: Arc<ParentObject>, _: &TooLong, _: Arc<Shared>) -> Action {
     Action::requeue(Duration::from_secs(5))
 }
 
-/// The custom resources of a kind: into the store, and those with something new to look at out of the stream.
-fn parents(
+/// The custom resources of a kind: into the store and the directory, and those with something new to look at out of the
+/// stream.
+fn parents<P: Parent>(
     api: Api<ParentObject>,
     writer: reflector::store::Writer<ParentObject>,
-    info: ParentInfo,
     queue: mpsc::UnboundedSender<ObjectRef<ParentObject>>,
     shared: Arc<Shared>,
+    wakers: Arc<Wakers>,
 ) -> impl Stream<Item = Result<ParentObject, watcher::Error>> {
-    let (at_event, at_list, at_trigger) = (Arc::clone(&shared), Arc::clone(&shared), shared);
+    let info = P::INFO;
+    let (at_event, at_trigger) = (Arc::clone(&shared), Arc::clone(&shared));
     let store = writer.as_reader();
     let mut listed = false;
-    let mut listed_before = false;
     let events = watcher(api, watcher::Config::default().page_size(PAGE))
         .default_backoff()
         .modify(ParentObject::trim)
+        .reflect(writer)
         .inspect(move |event| match event {
-            Ok(watcher::Event::Delete(object)) => {
-                at_event.gone(&object.id(&info));
+            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+                wakers.each(&at_event, &list_in_directory::<P>(&at_event.context.directory, object));
             }
+            Ok(watcher::Event::Delete(object)) => {
+                let id = object.id(&info);
+                at_event.gone(&id);
+                wakers.each(&at_event, &at_event.context.directory.saw(&id, None));
+            }
+            Ok(watcher::Event::Init) => {}
             Ok(watcher::Event::InitDone) => {
+                let all = store.state();
+                let there: HashSet<ParentId> = all.iter().map(|object| object.id(&info)).collect();
+                at_event.retain(info.kind, &there);
+                wakers.each(&at_event, &at_event.context.directory.listed(info.kind, &there));
                 at_event.context.metrics.listed(info.kind);
-                if !std::mem::replace(&mut listed, true) {
+                // The store takes a list in at its end, page by page the queue has looked at the old state: look again.
+                // At the first list the queue waits for the store by itself.
+                if std::mem::replace(&mut listed, true) {
+                    for object in all {
+                        at_event.activity.woken(object.id(&info));
+                        let _ = queue.send(ObjectRef::from_obj_with(&*object, info));
+                    }
+                } else {
                     at_event.first_list();
                 }
             }
-            Ok(_) => {}
             Err(error) => tracing::warn!(kind = info.kind, %error, "the watch failed and is started again"),
         });
     // The controller must not begin before the children are known: everything would look absent.
-    let children = Arc::clone(&at_trigger);
     let wait = async move {
-        let mut listed = children.listed.subscribe();
-        let settled = |()| required().all(|kind| children.context.cache.settled(kind));
+        let mut listed = shared.listed.subscribe();
+        let settled = |()| required().all(|kind| shared.context.cache.settled(kind));
         let _ = listed.wait_for(|&()| settled(())).await;
-        let namespaces = |()| !children.scope.is_restricted() || children.scope.listed();
+        let namespaces = |()| !shared.scope.is_restricted() || shared.scope.listed();
         let _ = listed.wait_for(|&()| namespaces(())).await;
     };
     // Deletion moves the generation of a custom resource, so it needs no predicate of its own.
     let news = predicates::generation.combine(predicates::labels).combine(predicates::annotations);
     let objects = events
-        .reflect(writer)
-        .inspect(move |event| {
-            if !matches!(event, Ok(watcher::Event::InitDone)) {
-                return;
-            }
-            let all = store.state();
-            let there: HashSet<ParentId> = all.iter().map(|object| object.id(&info)).collect();
-            at_list.context.memories.retain(info.kind, &there);
-            at_list.context.config_maps.retain(info.kind, &there);
-            at_list.context.cache.retain(info.kind, &there);
-            // The store takes a list in at its end, page by page the queue has looked at the old state: look again. At
-            // the first list the queue waits for the store by itself.
-            if std::mem::replace(&mut listed_before, true) {
-                for object in all {
-                    at_list.activity.woken(object.id(&info));
-                    let _ = queue.send(ObjectRef::from_obj_with(&*object, info));
-                }
-            }
-        })
         .applied_objects()
         .predicate_filter(news, kube::runtime::utils::PredicateConfig::default())
         .inspect_ok(move |object| at_trigger.activity.woken(object.id(&info)));
     wait.into_stream().map(|()| None).chain(objects.map(Some)).filter_map(std::future::ready)
+}
+
+/// What others find of a custom resource. Returns who is to be woken.
+fn list_in_directory<P: Parent>(directory: &Directory, object: &ParentObject) -> BTreeSet<ParentId> {
+    if !P::LISTED {
+        return BTreeSet::new();
+    }
+    match Entry::of::<P>(object) {
+        Ok(entry) => directory.saw(&object.id(&P::INFO), entry),
+        // What it said last stands while it cannot be decoded, as its pods do.
+        Err(_) => BTreeSet::new(),
+    }
 }

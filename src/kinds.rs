@@ -3,8 +3,11 @@
 //! A new kind is its file (types), its `desired.rs` (one pure function) and its line in [`for_each`]. CRDs, RBAC,
 //! watches, metrics and the generic tests follow from the list.
 
+pub mod agent;
 pub mod discovery;
 pub mod gateway;
+pub mod mcp;
+pub mod orchestrator;
 pub mod scaling;
 pub mod schema;
 pub mod telemetry;
@@ -215,4 +218,7 @@ pub trait Visitor {
 /// The list of kinds.
 pub fn for_each(visitor: &mut impl Visitor) {
     visitor.visit::<gateway::Gateway>();
+    visitor.visit::<agent::Agent>();
+    visitor.visit::<mcp::Mcp>();
+    visitor.visit::<orchestrator::Orchestrator>();
 }

@@ -18,7 +18,9 @@ pub mod kinds;
 pub mod parent;
 
 pub mod cache;
+pub mod cards;
 pub mod config_maps;
+pub mod directory;
 pub mod pods;
 pub mod reconcile;
 

@@ -27,6 +27,10 @@ pub const MANAGED_BY: &str = "inference-gateway-operator";
 pub const INTENT_ANNOTATION: &str = "inference-gateway.com/intent";
 /// Annotation on children: `Kind/name` of the custom resource, which survives a stripped owner reference.
 pub const OWNER_ANNOTATION: &str = "inference-gateway.com/owner";
+/// Annotation on custom resources: with the value `true`, objects of the wanted names that have no controller are taken over.
+pub const ADOPT_ANNOTATION: &str = "inference-gateway.com/adopt";
+/// Annotation on custom resources: with the value `true`, nothing is created, changed or deleted for it.
+pub const PAUSED_ANNOTATION: &str = "inference-gateway.com/paused";
 
 /// API group of the Gateway API.
 const GATEWAY_API: &str = "gateway.networking.k8s.io";

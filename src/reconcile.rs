@@ -5,10 +5,12 @@ pub mod apply;
 pub mod backoff;
 pub mod diff;
 pub mod guard;
+pub mod managers;
 pub mod memory;
 pub mod outcome;
 pub mod prune;
 pub mod reason;
+pub mod related;
 pub mod render;
 pub mod repair;
 pub mod rewrite;
@@ -32,16 +34,19 @@ use self::{
     outcome::{Applied, Done, Failed, Notice, Obstacle},
     prune::Pruned,
     reason::{Reason, Retry},
+    related::{Sources, Unknown, related},
     render::{RenderError, Rendered, render},
     status::{Input, Named, Verdict, Workload},
 };
 use crate::{
     cache::Cache,
+    cards::Cards,
     cluster::{Cluster, Refusal},
-    config_maps::{ConfigMaps, Unlisted},
-    kinds::{Desired, Parent, ParentInfo, References, Related},
+    config_maps::ConfigMaps,
+    directory::Directory,
+    kinds::{Desired, KindCondition, Parent, ParentInfo, References, Related, Summary},
     object::{
-        ChildKind, Identity, ObjectId, ParentId,
+        ChildKind, Identity, ObjectId, PAUSED_ANNOTATION, ParentId,
         live::{self, Live},
     },
     parent::ParentObject,
@@ -65,6 +70,10 @@ pub struct Context<C> {
     pub cache: Arc<Cache>,
     /// ConfigMaps that custom resources name.
     pub config_maps: Arc<ConfigMaps>,
+    /// Custom resources that others look for.
+    pub directory: Directory,
+    /// Cards of agents.
+    pub cards: Arc<Cards>,
     /// Why pods wait.
     pub pods: Pods,
     /// What is remembered between reconciles.
@@ -73,6 +82,14 @@ pub struct Context<C> {
     pub events: mpsc::Sender<(ParentObject, ParentInfo, Notice)>,
     /// Counters.
     pub metrics: Metrics,
+}
+
+impl<C> Context<C> {
+    /// Where it is known from what is related to a custom resource.
+    fn sources(&self) -> Sources<'_> {
+        let Self { cache, config_maps, directory, cards, .. } = self;
+        Sources { cache, config_maps, directory, cards }
+    }
 }
 
 /// The cache as one custom resource sees it.
@@ -107,18 +124,31 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
     let now = Instant::now();
     let mut memory = context.memories.take(&id, &identity.uid, now);
     let said = said(object);
+    if std::mem::replace(&mut memory.said, said) != said {
+        memory.apply.try_at_once();
+    }
+    let turn = |memory| Turn {
+        object,
+        info: P::INFO,
+        summary: P::SUMMARY,
+        id: &id,
+        identity: &identity,
+        context,
+        memory,
+        now,
+    };
+    let known = |references: &References| related(context.sources(), &id, &identity, object, references, now);
     if let Some(done) = memory.converged.take() {
-        let same = done.said == said
+        let untouched = done.said == said
             && context.cache.untouched(&identity.uid, done.epoch, done.objects)
-            && context.cache.readable()
-            && context.config_maps.digests(&id, &done.references.config_maps).as_ref() == Ok(&done.related.config_maps);
-        if same {
-            let mut turn =
-                Turn { object, info: P::INFO, id: &id, identity: &identity, context, memory: &mut memory, now };
-            let again = turn.look(&done).await;
+            && context.cache.readable();
+        if let Some(Ok((related, due))) = untouched.then(|| known(&done.references))
+            && related == done.related
+        {
+            let again = turn(&mut memory).look(&done).await;
             memory.converged = Some(done);
             context.memories.put(id, memory);
-            return again;
+            return earlier(again, due, now);
         }
     }
     let spec = object.spec::<P>();
@@ -126,14 +156,13 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
         Ok((references, spec)) => (Ok(spec), references),
         Err(invalid) => (Err(invalid), References::default()),
     };
-    let (related, missing) = match context.config_maps.digests(&id, &references.config_maps) {
-        Ok(config_maps) => (Related { config_maps, ..Related::default() }, None),
-        // Whoever names ConfigMaps that have not been listed is woken when they have.
-        Err(Unlisted::NotYet) => {
+    let (related, due, missing) = match known(&references) {
+        Ok((related, due)) => (related, due, None),
+        Err(Unknown::NotYet) => {
             context.memories.put(id, memory);
             return None;
         }
-        Err(Unlisted::Refused(why)) => (Related::default(), Some(RenderError::Related(why))),
+        Err(Unknown::Refused(why)) => (Related::default(), None, Some(RenderError::Related(why))),
     };
     let epoch = context.cache.epoch(&identity.uid);
     let rendered = match (spec, missing) {
@@ -141,23 +170,32 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
         (Ok(_), Some(missing)) => Err(missing),
         (Ok(spec), None) => render::<P>(&identity, &spec, &related),
     };
-    let mut turn = Turn { object, info: P::INFO, id: &id, identity: &identity, context, memory: &mut memory, now };
     let again = match rendered {
+        Ok(rendered) if is_paused(&identity) => turn(&mut memory).pause(&rendered, !references.names_nothing()).await,
         Ok(rendered) => {
-            let names_some = !references.names_nothing();
-            let (again, converged) = turn.converge(&rendered, names_some).await;
+            let named = !references.names_nothing();
+            let (again, converged) = turn(&mut memory).converge(&rendered, named).await;
             memory.converged = converged.then(|| {
-                let Desired { status, notes, .. } = rendered.desired;
+                let Desired { status, conditions, notes, .. } = rendered.desired;
                 let mut ids = rendered.sealed.into_iter().map(|sealed| sealed.id);
                 let (objects, workload) = (ids.len(), ids.find(|id| id.kind == ChildKind::Deployment));
-                Box::new(Converged { said, references, related, epoch, status, notes, objects, workload })
+                Box::new(Converged { said, references, related, epoch, status, conditions, notes, objects, workload })
             });
             again
         }
-        Err(error) => turn.refuse(&error).await,
+        Err(error) => turn(&mut memory).refuse(&error).await,
     };
     context.memories.put(id, memory);
-    again
+    earlier(again, due, now)
+}
+
+fn is_paused(identity: &Identity) -> bool {
+    identity.annotations.get(PAUSED_ANNOTATION).is_some_and(|value| value == "true")
+}
+
+/// The earlier of two times to look again.
+fn earlier(again: Option<Duration>, due: Option<Instant>, now: Instant) -> Option<Duration> {
+    [again, due.map(|due| due.saturating_duration_since(now))].into_iter().flatten().min()
 }
 
 /// Digest of what a custom resource says that anything is decided from.
@@ -172,6 +210,7 @@ fn said(object: &ParentObject) -> u64 {
 struct Turn<'a, C> {
     object: &'a ParentObject,
     info: ParentInfo,
+    summary: Summary,
     id: &'a ParentId,
     identity: &'a Identity,
     context: &'a Context<C>,
@@ -184,7 +223,7 @@ impl<C: Cluster> Turn<'_, C> {
     async fn look(&mut self, done: &Converged) -> Option<Duration> {
         let workload = done.workload.as_ref().and_then(|id| self.context.cache.get(id));
         self.status(Report {
-            from_spec: Some((&done.status, &done.notes)),
+            from_spec: Some(FromSpec { status: &done.status, conditions: &done.conditions, notes: &done.notes }),
             objects: done.objects,
             workload,
             names_some: !done.references.names_nothing(),
@@ -234,7 +273,7 @@ impl<C: Cluster> Turn<'_, C> {
         }
         let status = self
             .status(Report {
-                from_spec: Some((&rendered.desired.status, &rendered.desired.notes)),
+                from_spec: Some(FromSpec::of(&rendered.desired)),
                 failures: &failures,
                 objects: rendered.sealed.len(),
                 wrote: !plan.is_empty(),
@@ -297,15 +336,27 @@ impl<C: Cluster> Turn<'_, C> {
             RenderError::Violation(violation) => (Reason::GuardViolation, violation.to_string()),
             RenderError::Related(_) => (Reason::Forbidden, error.to_string()),
         };
+        self.hold(reason, message, Report { wrote: true, ..Report::default() }).await
+    }
+
+    /// The user wants nothing to change: only the status goes on.
+    async fn pause(&mut self, rendered: &Rendered, names_some: bool) -> Option<Duration> {
+        let message = format!("nothing is created, changed or deleted: {PAUSED_ANNOTATION} is true");
+        let from_spec = Some(FromSpec::of(&rendered.desired));
+        self.hold(Reason::Paused, message, Report { from_spec, names_some, ..Report::default() }).await
+    }
+
+    /// Leaves all objects as they are and says why, with an Event the first time.
+    async fn hold(&mut self, reason: Reason, message: String, report: Report<'_>) -> Option<Duration> {
         if self.memory.refused.as_ref() != Some(&message) {
-            let notice = Notice { warning: true, reason: reason.name(), about: None, message: message.clone() };
-            self.tell(&[notice]);
+            let warning = reason != Reason::Paused;
+            self.tell(&[Notice { warning, reason: reason.name(), about: None, message: message.clone() }]);
             self.memory.refused = Some(message.clone());
         }
         let owned = self.context.cache.owned_by(&self.identity.uid);
         let workload = owned.into_iter().find(|(id, _)| id.kind == ChildKind::Deployment).map(|(_, live)| live);
         let failures = [Failed::new(reason, None, message)];
-        self.status(Report { failures: &failures, wrote: true, workload, ..Report::default() }).await
+        self.status(Report { failures: &failures, workload, ..report }).await
     }
 
     /// Makes the status and writes it when it differs.
@@ -343,8 +394,10 @@ impl<C: Cluster> Turn<'_, C> {
         let input = Input {
             generation: self.identity.generation,
             before: &before,
-            from_spec: report.from_spec.map(|(status, _)| status),
-            notes: report.from_spec.map(|(_, notes)| notes.as_slice()).unwrap_or_default(),
+            summary: self.summary,
+            from_spec: report.from_spec.map(|from_spec| from_spec.status),
+            conditions: report.from_spec.map(|from_spec| from_spec.conditions),
+            notes: report.from_spec.map(|from_spec| from_spec.notes).unwrap_or_default(),
             failures: report.failures,
             objects: report.objects,
             wrote: report.wrote,
@@ -428,7 +481,7 @@ impl<C: Cluster> Turn<'_, C> {
 /// What a turn tells the status stage.
 #[derive(Default)]
 struct Report<'a> {
-    from_spec: Option<(&'a serde_json::Map<String, Value>, &'a Vec<String>)>,
+    from_spec: Option<FromSpec<'a>>,
     failures: &'a [Failed],
     objects: usize,
     wrote: bool,
@@ -437,6 +490,20 @@ struct Report<'a> {
     conflict: bool,
     rolled: bool,
     names_some: bool,
+}
+
+/// What a status says that follows from the spec and what is related to it.
+#[derive(Clone, Copy)]
+struct FromSpec<'a> {
+    status: &'a serde_json::Map<String, Value>,
+    conditions: &'a [KindCondition],
+    notes: &'a [String],
+}
+
+impl<'a> FromSpec<'a> {
+    fn of(desired: &'a Desired) -> Self {
+        Self { status: &desired.status, conditions: &desired.conditions, notes: &desired.notes }
+    }
 }
 
 fn has_conflict(applied: &Applied) -> bool {

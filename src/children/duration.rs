@@ -1,5 +1,7 @@
 //! Durations as Go programs read them: `60s`, `1m30s`, `500ms`. PURE.
 
+use crate::kinds::InvalidSpec;
+
 /// What a duration looks like, for the schemas. Negative ones make no sense for a timeout.
 pub const PATTERN: &str = r"^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$";
 
@@ -20,6 +22,18 @@ pub fn nanoseconds(text: &str) -> Option<u64> {
         rest = next;
     }
     (!text.is_empty() && i64::try_from(total).is_ok()).then_some(total)
+}
+
+/// The length in nanoseconds of the text in a field of a spec. The schema refuses what is no duration; resources that were
+/// stored before it can still say so.
+///
+/// # Errors
+/// When the text is not a duration.
+pub fn checked(text: &str, field: impl Fn() -> String) -> Result<u64, InvalidSpec> {
+    nanoseconds(text).ok_or_else(|| InvalidSpec {
+        field: field(),
+        message: format!("{text:?} is not a duration such as 30s or 1m30s"),
+    })
 }
 
 fn length(digits: &str, unit: &str) -> Option<u64> {

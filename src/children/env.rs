@@ -36,6 +36,11 @@ impl Variables {
         }
     }
 
+    /// Adds a variable whose value is prose: a `$` in it means a `$` and refers to nothing.
+    pub fn set_prose(&mut self, name: &str, text: &str) {
+        self.set(name, text.replace('$', "$$"));
+    }
+
     /// Adds a variable whose value is a key of a Secret.
     pub fn set_from_secret(&mut self, name: &str, secret: &SecretKeySelector) {
         let source = EnvVarSource { secret_key_ref: Some(secret.clone()), ..EnvVarSource::default() };
@@ -102,6 +107,14 @@ mod tests {
         let given = [("URL", "x"), ("HOST", "h"), ("URL", "http://$(HOST)"), ("END", "$(URL)/v1")];
         assert_eq!(merged(&given), ["HOST=h", "URL=http://$(HOST)", "END=$(URL)/v1"]);
         assert_eq!(merged(&[("HOST", "a"), ("URL", "$(HOST)"), ("HOST", "b")]), ["HOST=b", "URL=$(HOST)"]);
+    }
+
+    #[test]
+    fn prose_refers_to_nothing() {
+        let mut env = Variables::default();
+        env.set_prose("PROMPT", "it costs $5,\nnot $(PRICE)");
+        let values: Vec<_> = env.into_vars().into_iter().filter_map(|v| v.value).collect();
+        assert_eq!(values, ["it costs $$5,\nnot $$(PRICE)"]);
     }
 
     #[test]

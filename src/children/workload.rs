@@ -7,8 +7,8 @@ use k8s_openapi::{
         apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy},
         core::v1::{
             ConfigMapVolumeSource, Container, ContainerPort, HTTPGetAction, KeyToPath, PodSecurityContext, PodSpec,
-            PodTemplateSpec, Probe, ProjectedVolumeSource, SecretKeySelector, SecretProjection, TCPSocketAction,
-            Volume, VolumeMount, VolumeProjection,
+            PodTemplateSpec, Probe, ProjectedVolumeSource, SecretKeySelector, SecretProjection, SecretVolumeSource,
+            TCPSocketAction, Volume, VolumeMount, VolumeProjection,
         },
     },
     apimachinery::pkg::{
@@ -87,13 +87,13 @@ pub fn deployment(family: &Family<'_>, number: Number, pods: Pods) -> DesiredChi
     child
 }
 
-/// Annotation for pods whose environment reads ConfigMaps of these names: a change of one rolls the pods. `contents` has
-/// the digest of each that exists.
+/// The annotation that makes the pods roll when a ConfigMap changes that their environment reads. `digests`: of those
+/// that exist.
 #[must_use]
-pub fn config_hash(names: &BTreeSet<String>, contents: &BTreeMap<String, String>) -> Pairs {
+pub fn config_hash(names: &BTreeSet<String>, digests: &BTreeMap<String, String>) -> Pairs {
     let mut text = String::new();
     for name in names {
-        let content = contents.get(name).map_or("absent", String::as_str);
+        let content = digests.get(name).map_or("absent", String::as_str);
         text.extend([name.as_str(), "=", content, "\n"]);
     }
     if text.is_empty() {
@@ -167,6 +167,19 @@ pub fn config_folder(volume: &str, config_map: &str, folder: &str) -> (Volume, V
     let (source, mut mount) = config_file(volume, config_map, "", folder);
     mount.sub_path = None;
     (source, mount)
+}
+
+/// A read-only folder that holds the keys of a Secret, each as a file of its name.
+#[must_use]
+pub fn secret_folder(volume: &str, secret: &str, folder: &str) -> (Volume, VolumeMount) {
+    (
+        Volume {
+            name: volume.into(),
+            secret: Some(SecretVolumeSource { secret_name: Some(secret.into()), ..SecretVolumeSource::default() }),
+            ..Volume::default()
+        },
+        VolumeMount { name: volume.into(), mount_path: folder.into(), read_only: Some(true), ..VolumeMount::default() },
+    )
 }
 
 /// A read-only folder that holds keys of Secrets, each under its own file name.

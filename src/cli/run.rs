@@ -5,6 +5,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Error, connect};
 use crate::{
     args::Run,
+    cards::fetch,
     controller::{Operator, Options},
     scope::Scope,
     server, telemetry,
@@ -25,7 +26,16 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
     }
     let scope = Scope::new(&args.watch_namespace_selector)?;
     let client = connect(&args.connection).await?;
-    let operator = Operator::new(client, Options { scope, workers: args.workers, ..Options::default() })?;
+    let authorities = args.agent_ca_file.as_ref().map(|file| {
+        std::fs::read(file)
+            .map_err(|error| format!("failed to read {}, given by --agent-ca-file: {error}", file.display()))
+    });
+    let agents = fetch::Options {
+        connect_to: args.agent_connect_to.clone(),
+        authorities: authorities.transpose()?,
+        ..fetch::Options::default()
+    };
+    let operator = Operator::new(client, Options { scope, workers: args.workers, agents, ..Options::default() })?;
     let shared = operator.shared();
     let mut stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let servers = server::listen(&args.metrics_bind_address, &args.health_probe_bind_address, shared).await?;

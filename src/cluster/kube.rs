@@ -98,22 +98,22 @@ impl Cluster for KubeCluster {
         self.send::<IgnoredAny>(Sent::Update, Method::PATCH, path, &patch.into()).await.map(|_| ())
     }
 
-    async fn forget_updates(&self, id: &ObjectId) -> Result<Option<Live>, Refusal> {
+    async fn rewrite_managers(
+        &self,
+        id: &ObjectId,
+        rewrite: impl Fn(&[Value]) -> Option<Vec<Value>> + Send + Sync,
+    ) -> Result<Option<Live>, Refusal> {
         const TRIES: u32 = 5;
         let path = format!("{}/{}", id.kind.info().path(Some(&id.namespace)), id.name);
         let patch_path = format!("{path}?fieldManager={FIELD_MANAGER}");
         let mut tries = 1;
         loop {
             let object: Value = self.send(Sent::Update, Method::GET, path.clone(), &Value::Null).await?;
-            let Some(all) = object["metadata"]["managedFields"].as_array() else { return Ok(None) };
-            let stays = |entry: &&Value| entry["manager"] != FIELD_MANAGER || entry["operation"] != "Update";
-            let left: Vec<_> = all.iter().filter(stays).collect();
-            if left.len() == all.len() {
-                return Ok(None);
-            }
+            let before = object["metadata"]["managedFields"].as_array();
+            let Some(after) = before.and_then(|before| rewrite(before)) else { return Ok(None) };
             let patch = json!([
                 {"op": "test", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"]},
-                {"op": "replace", "path": "/metadata/managedFields", "value": left},
+                {"op": "replace", "path": "/metadata/managedFields", "value": after},
             ]);
             match self.send::<Wire>(Sent::Update, Method::PATCH, patch_path.clone(), &patch).await {
                 Ok(wire) => return Ok(Some(Live::new(id.kind, &wire))),

@@ -155,9 +155,7 @@ pub(super) async fn config_maps(client: Client, shared: Arc<Shared>, wakers: Arc
                 refused(&error).map(|why| config_maps.refused(why)).unwrap_or_default()
             }
         };
-        for parent in woken {
-            wakers.one(&shared, parent.kind, &parent.namespace, &parent.name);
-        }
+        wakers.each(&shared, &woken);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use futures::{Stream, stream};
@@ -14,9 +14,9 @@ use crate::{cache::Wake, kinds::ParentInfo, object::ParentId, parent::ParentObje
 
 /// The queues of all kinds.
 #[derive(Debug, Default)]
-pub(super) struct Wakers(HashMap<&'static str, Waker>);
+pub(super) struct Wakers(RwLock<HashMap<&'static str, Waker>>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Waker {
     queue: mpsc::UnboundedSender<ObjectRef<ParentObject>>,
     store: Store<ParentObject>,
@@ -26,13 +26,14 @@ struct Waker {
 impl Wakers {
     /// Adds a kind, and returns its queue and what comes out of it.
     pub(super) fn add(
-        &mut self,
+        &self,
         info: ParentInfo,
         store: Store<ParentObject>,
     ) -> (mpsc::UnboundedSender<ObjectRef<ParentObject>>, impl Stream<Item = ObjectRef<ParentObject>> + Send + 'static)
     {
         let (queue, woken) = mpsc::unbounded_channel();
-        self.0.insert(info.kind, Waker { queue: queue.clone(), store, info });
+        let waker = Waker { queue: queue.clone(), store, info };
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(info.kind, waker);
         (queue, stream::unfold(woken, |mut woken| async move { Some((woken.recv().await?, woken)) }))
     }
 
@@ -46,9 +47,16 @@ impl Wakers {
         }
     }
 
+    /// Wakes those that are there of these custom resources.
+    pub(super) fn each<'a>(&self, shared: &Shared, parents: impl IntoIterator<Item = &'a ParentId>) {
+        for ParentId { kind, namespace, name } in parents {
+            self.one(shared, kind, namespace, name);
+        }
+    }
+
     /// Wakes one custom resource, if it is there.
     pub(super) fn one(&self, shared: &Shared, kind: &str, namespace: &str, name: &str) {
-        let Some(waker) = self.0.get(kind) else { return };
+        let Some(waker) = self.0.read().unwrap_or_else(PoisonError::into_inner).get(kind).cloned() else { return };
         let object = ObjectRef::new_with(name, waker.info).within(namespace);
         // The queue would only say that it is not there.
         if waker.store.get(&object).is_none() {
@@ -61,7 +69,8 @@ impl Wakers {
 
     /// Wakes every custom resource that matches.
     pub(super) fn matching(&self, shared: &Shared, matches: impl Fn(&ParentObject) -> bool) {
-        for waker in self.0.values() {
+        let wakers: Vec<_> = self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        for waker in wakers {
             let found: Vec<Arc<ParentObject>> = waker.store.state();
             for object in found.iter().filter(|object| matches(object)) {
                 let id = object.id(&waker.info);

@@ -93,8 +93,8 @@ pub fn label_selector(generator: &mut SchemaGenerator) -> Schema {
     schema
 }
 
-/// The last pass: `spec` may be left out, names that cannot work are refused at creation, and every schema is tidied.
-/// `longest`: how long a name may be, and why.
+/// The last pass: `spec` may be left out where it asks for nothing, names that cannot work are refused at creation, and
+/// every schema is tidied. `longest`: how long a name may be, and why.
 #[must_use]
 pub fn finish(mut crd: CustomResourceDefinition, longest: (usize, &str)) -> CustomResourceDefinition {
     let (longest, why) = longest;
@@ -103,19 +103,35 @@ pub fn finish(mut crd: CustomResourceDefinition, longest: (usize, &str)) -> Cust
         tidy(root);
         root.required = None;
         root.title = None;
-        root.x_kubernetes_validations = Some(vec![ValidationRule {
-            // Only at creation: a resource stored before must still get its status, be edited and be deleted.
-            rule: format!("oldSelf.hasValue() || size(self.metadata.name) <= {longest}"),
-            // The API server takes no field path into metadata, so the message names the field.
-            message: Some(format!("metadata.name must be at most {longest} characters long, because {why}")),
-            optional_old_self: Some(true),
-            ..ValidationRule::default()
-        }]);
+        // The API server takes no field path into metadata, so the message names the field.
+        let name = format!("metadata.name must be at most {longest} characters long, because {why}");
+        let mut rules = vec![at_creation(&format!("size(self.metadata.name) <= {longest}"), name)];
         if let Some(spec) = root.properties.as_mut().and_then(|p| p.get_mut("spec")) {
-            spec.default = Some(JSON(json!({})));
+            if asks_for_nothing(spec) {
+                spec.default = Some(JSON(json!({})));
+            } else {
+                let needed = spec.required.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(", ");
+                rules.push(at_creation("has(self.spec)", format!("spec is needed, with {needed}")));
+            }
         }
+        root.x_kubernetes_validations = Some(rules);
     }
     crd
+}
+
+/// A rule for the whole object that holds at creation alone: a resource stored before must still get its status, be edited
+/// and be deleted.
+fn at_creation(rule: &str, message: String) -> ValidationRule {
+    ValidationRule {
+        rule: format!("oldSelf.hasValue() || {rule}"),
+        message: Some(message),
+        optional_old_self: Some(true),
+        ..ValidationRule::default()
+    }
+}
+
+fn asks_for_nothing(block: &JSONSchemaProps) -> bool {
+    block.required.as_ref().is_none_or(Vec::is_empty)
 }
 
 fn tidy(schema: &mut JSONSchemaProps) {
@@ -129,7 +145,7 @@ fn tidy(schema: &mut JSONSchemaProps) {
         Value::Null => None,
         Value::Array(list) if list.is_empty() => None,
         // The defaults of the fields inside do the rest; a block without any stays as absent as it was.
-        Value::Object(_) => schema.properties.as_ref().is_some_and(has_defaults).then(|| JSON(json!({}))),
+        Value::Object(_) => fills_itself(schema).then(|| JSON(json!({}))),
         other => Some(JSON(other)),
     });
     for property in schema.properties.iter_mut().flat_map(|p| p.values_mut()) {
@@ -145,12 +161,14 @@ fn tidy(schema: &mut JSONSchemaProps) {
     }
 }
 
-/// Whether a default inside would take effect once the block exists.
-fn has_defaults(properties: &BTreeMap<String, JSONSchemaProps>) -> bool {
-    properties.values().any(|property| match &property.default {
-        Some(JSON(Value::Object(_))) => property.properties.as_ref().is_some_and(has_defaults),
-        Some(JSON(Value::Null)) | None => false,
-        Some(JSON(Value::Array(list))) => !list.is_empty(),
-        Some(_) => true,
-    })
+/// Whether a default inside would take effect once the block exists. A block that asks for a field is not valid without it,
+/// so it is never made out of nothing.
+fn fills_itself(block: &JSONSchemaProps) -> bool {
+    asks_for_nothing(block)
+        && block.properties.iter().flat_map(BTreeMap::values).any(|property| match &property.default {
+            Some(JSON(Value::Object(_))) => fills_itself(property),
+            Some(JSON(Value::Null)) | None => false,
+            Some(JSON(Value::Array(list))) => !list.is_empty(),
+            Some(_) => true,
+        })
 }

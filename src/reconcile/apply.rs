@@ -5,13 +5,17 @@
 //! object is another one. Force is used for drift, for fields that change hands by the user's own toggle, and after a
 //! conflict has been named.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use serde_json::{Value, json};
 
 use super::{
     backoff::{Memory, remember},
     diff::{Action, Blocked, Cause, Change, Field, Plan, Whose, whose},
+    managers::{self, Fold},
     outcome::{Applied, Done, Failed, Notice, Obstacle, Outcome},
     reason::Reason,
     repair::repair,
@@ -21,7 +25,7 @@ use crate::{
     cache::{Cache, Readiness},
     cluster::{self, Apply, Cluster, Refusal},
     object::{
-        ChildKind, FIELD_MANAGER, HANDOVER_MANAGER, Identity, ObjectId, ParentId,
+        ADOPT_ANNOTATION, ChildKind, FIELD_MANAGER, HANDOVER_MANAGER, Identity, ObjectId, ParentId,
         compare::compare,
         live::{Live, is_own_manager},
         object_at,
@@ -127,6 +131,9 @@ impl<C: Cluster> Stage<'_, C> {
         }
         match &change.action {
             Action::Unchanged | Action::Delete => Ok(Done::Unchanged),
+            Action::Blocked(Blocked::Foreign) if change.live.as_deref().is_some_and(|live| self.handed_over(live)) => {
+                self.found(wanted, memory, applied).await
+            }
             Action::Blocked(why) => {
                 match why {
                     Blocked::Foreign | Blocked::OwnedBy(_) => self.cache.wait_for(&change.id, self.parent),
@@ -172,10 +179,10 @@ impl<C: Cluster> Stage<'_, C> {
         };
         let why = match whose(&live, self.parent, &self.identity.uid) {
             _ if live.deleting => Blocked::BeingDeleted,
-            Whose::Foreign => Blocked::Foreign,
+            Whose::Foreign if !self.handed_over(&live) => Blocked::Foreign,
             Whose::Predecessors => Blocked::LeftBehind,
             Whose::OtherParents(other) => Blocked::OwnedBy(other),
-            Whose::Ours | Whose::OursStripped => {
+            Whose::Ours | Whose::OursStripped | Whose::Foreign => {
                 let fields = field_changes(wanted, &live);
                 let cause = Cause::Reclaim;
                 return match self.update(wanted, &live, cause, &fields, memory, applied).await {
@@ -199,6 +206,11 @@ impl<C: Cluster> Stage<'_, C> {
         memory: &mut Memory,
         applied: &mut Applied,
     ) -> Result<(), Refusal> {
+        let adopted = if live.applied_by_us { None } else { self.adopt(wanted, live).await? };
+        let (live, predecessors) = match &adopted {
+            Some((live, names)) => (live, names.as_str()),
+            None => (live, ""),
+        };
         self.hand_over_replicas(wanted, live).await?;
         let mut body = wanted.body.clone();
         object_at(&mut body, &["metadata"]).insert("uid".into(), (*live.uid).into());
@@ -222,12 +234,37 @@ impl<C: Cluster> Stage<'_, C> {
         // Said when it is done, so that nobody reads of what was refused.
         if done.is_ok() {
             applied.notices.extend(notice);
-            if cause == Cause::Reclaim {
+            if adopted.is_some() {
+                let message =
+                    format!("{} was made by {predecessors} and is looked after by this operator now", wanted.id);
+                applied.notices.push(Notice::about(false, "Adopted", &wanted.id, String::new(), message));
+            } else if cause == Cause::Reclaim {
                 let message = format!("{} had lost its owner reference or label and was taken back", wanted.id);
                 applied.notices.push(Notice::about(false, "Reclaimed", &wanted.id, String::new(), message));
             }
         }
         done
+    }
+
+    /// Whether the user says that an object without a controller may be taken over.
+    fn handed_over(&self, live: &Live) -> bool {
+        live.controller.is_none()
+            && self.identity.annotations.get(ADOPT_ANNOTATION).is_some_and(|value| value == "true")
+    }
+
+    /// Makes the fields of whoever made the object before us ours, so that what we no longer want goes with the apply that
+    /// follows. Returns the object after that, and their names.
+    async fn adopt(&self, wanted: &Sealed, live: &Live) -> Result<Option<(Live, String)>, Refusal> {
+        let fold = if self.handed_over(live) { Fold::All } else { Fold::OwnedBy(&self.identity.uid) };
+        let names = Mutex::new(Vec::new());
+        let rewrite = |before: &[Value]| {
+            let after = managers::folded(before, fold)?;
+            *names.lock().unwrap_or_else(PoisonError::into_inner) = managers::predecessors(before, &after);
+            Some(after)
+        };
+        let live = self.cluster.rewrite_managers(&wanted.id, rewrite).await?;
+        let names = names.into_inner().unwrap_or_else(PoisonError::into_inner).join(", ");
+        Ok(live.map(|live| (live, names)))
     }
 
     /// Forces a document.
@@ -263,7 +300,7 @@ impl<C: Cluster> Stage<'_, C> {
         }
         self.cluster.patch(&wanted.id, live, &operations).await?;
         self.send(wanted, body, true, memory, applied).await?;
-        if let Some(live) = self.cluster.forget_updates(&wanted.id).await? {
+        if let Some(live) = self.cluster.rewrite_managers(&wanted.id, managers::without_updates).await? {
             self.cache.wrote(&wanted.id, live);
         }
         Ok(())
@@ -366,7 +403,9 @@ fn list(items: &[String]) -> String {
 fn blocked(id: &ObjectId, why: &Blocked) -> Failed {
     let hint = match why {
         Blocked::Foreign if id.kind == ChildKind::ServiceAccount => "; the pods use it as it is",
-        Blocked::Foreign => "; rename this resource, or delete or rename that object",
+        Blocked::Foreign => {
+            "; rename this resource, delete or rename that object, or hand it over with the annotation inference-gateway.com/adopt"
+        }
         _ => "",
     };
     let obstacle = match why {

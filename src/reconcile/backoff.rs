@@ -44,6 +44,11 @@ impl Memory {
         known.due.is_some_and(|due| due > now).then(|| known.failed.clone())
     }
 
+    /// Somebody has changed something: what failed is tried again without waiting.
+    pub fn try_at_once(&mut self) {
+        self.retries.values_mut().for_each(|failure| failure.due = None);
+    }
+
     /// How long until the first object that failed may be tried again.
     #[must_use]
     pub fn next_try(&self, now: Instant) -> Option<Duration> {

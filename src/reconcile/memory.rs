@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{backoff, outcome::Failed};
 use crate::{
     cluster::Waiting,
-    kinds::{References, Related},
+    kinds::{KindCondition, References, Related},
     object::{ObjectId, ParentId},
     parent::ParentObject,
 };
@@ -28,6 +28,8 @@ pub struct Memories(Mutex<HashMap<ParentId, Parent>>);
 #[derive(Debug)]
 pub struct Parent {
     uid: String,
+    /// Digest of what the custom resource said when it was last looked at.
+    pub said: u64,
     /// What the apply stage remembers.
     pub apply: backoff::Memory,
     /// What was found when everything was last as it should be.
@@ -66,6 +68,8 @@ pub struct Converged {
     pub epoch: u64,
     /// The fields of the status that follow from the spec.
     pub status: serde_json::Map<String, Value>,
+    /// Conditions that only its kind has.
+    pub conditions: Vec<KindCondition>,
     /// Sentences for the status message.
     pub notes: Vec<String>,
     /// How many objects there are.
@@ -91,6 +95,7 @@ impl Memories {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
         known.filter(|memory| memory.uid == uid).unwrap_or_else(|| Parent {
             uid: uid.to_owned(),
+            said: 0,
             apply: backoff::Memory::default(),
             converged: None,
             rolled_at: now,

@@ -5,13 +5,15 @@
 use std::time::Duration;
 
 use super::diff::Blocked;
-use crate::cluster::Refusal;
+use crate::{cards, cluster::Refusal};
 
 /// How the writing of one object, or of the whole set, ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// The whole desired set is on the server.
     Applied,
+    /// The user has stopped all changes.
+    Paused,
     /// An object waits for another one, for a deletion or for a later try.
     Waiting,
     /// The API server could not be reached or answered with a fault of its own.
@@ -44,6 +46,12 @@ pub enum Retry {
 /// One row: reason, its name in conditions and metrics, retry class, and what it means for a reader of the reference.
 pub const TABLE: &[(Reason, &str, Retry, &str)] = &[
     (Reason::Applied, "Applied", Retry::OnEvent, "The whole desired set is on the server."),
+    (
+        Reason::Paused,
+        "Paused",
+        Retry::OnEvent,
+        "The annotation `inference-gateway.com/paused` says that nothing is to be created, changed or deleted.",
+    ),
     (Reason::Waiting, "Waiting", Retry::OnEvent, "An object waits for another one or for a deletion to end."),
     (
         Reason::ApplyFailed,
@@ -100,6 +108,26 @@ pub const CONDITIONS: &[(&str, &str, &str)] = &[
     ("ReferencesResolved", PODS_RUNNING, "True: pods run with every Secret and ConfigMap that is named."),
     ("ReferencesResolved", NOT_YET_KNOWN, "Unknown: pods have not started with what is named."),
     ("ReferencesResolved", NOT_FOUND, "False: a Secret, a ConfigMap or a key in one is missing; the message names it."),
+    (
+        "Discovered",
+        "AgentsDiscovered",
+        "True: how many Agents an Orchestrator has found. Absent while it looks for none.",
+    ),
+    (
+        "MCPsDiscovered",
+        "MCPsDiscovered",
+        "True: how many MCPs an Orchestrator has found. Absent while it looks for none.",
+    ),
+    (
+        "ChannelsReady",
+        "NoChannelEnabled",
+        "False: an Orchestrator has nothing to do, and its program ends at once. Absent otherwise.",
+    ),
+    (
+        "TokenExclusive",
+        "TokenShared",
+        "False: an older Orchestrator of the namespace has the same Telegram token. Absent otherwise.",
+    ),
 ];
 
 /// Reason: the newest pods are on their way.
@@ -133,12 +161,14 @@ pub fn reference() -> String {
         text.push_str(&format!("| {status} | `{name}` | {meaning} | {again} |\n"));
     }
     text.push_str("\n## The others\n\n| Type | Reason | Meaning |\n|---|---|---|\n");
-    for (kind, reason, meaning) in CONDITIONS {
+    let cards = cards::REASONS.iter().map(|(reason, meaning)| (cards::CARD_FETCHED, *reason, *meaning));
+    for (kind, reason, meaning) in CONDITIONS.iter().copied().chain(cards) {
         text.push_str(&format!("| {kind} | `{reason}` | {meaning} |\n"));
     }
     text.push_str("\nReasons of Events: the reasons of Reconciled when an object begins to fail, `FieldConflict` (fields of other managers \
          were taken over), `DriftReverted` (somebody's change was taken back), `Restored` (a deleted object was made again), \
-         `Reclaimed` (an object that had lost its owner reference or label was taken back).\n");
+         `Reclaimed` (an object that had lost its owner reference or label was taken back), \
+         `Adopted` (an object that another operator or person had made is looked after now).\n");
     text
 }
 
@@ -219,6 +249,7 @@ mod tests {
     fn every_reason_has_its_row() {
         let all = [
             Reason::Applied,
+            Reason::Paused,
             Reason::Waiting,
             Reason::ApplyFailed,
             Reason::KindMissing,

@@ -12,9 +12,12 @@ use super::{
     outcome::Failed,
     reason::{NOT_FOUND, NOT_YET_KNOWN, PODS_RUNNING, ROLLING_OUT, RUNNING, Reason, UNREADABLE},
 };
-use crate::object::{
-    ChildKind,
-    live::{self, Live},
+use crate::{
+    kinds::{KindCondition, Summary},
+    object::{
+        ChildKind,
+        live::{self, Live},
+    },
 };
 
 /// What the stage decides from.
@@ -24,8 +27,12 @@ pub struct Input<'a> {
     pub generation: i64,
     /// The status as it is.
     pub before: &'a Value,
+    /// How it sums up.
+    pub summary: Summary,
     /// The fields that follow from the spec; `None` when it could not be decoded: the old ones stay.
     pub from_spec: Option<&'a Map<String, Value>>,
+    /// Conditions that only its kind has; `None` when the spec could not be decoded: the old ones stay.
+    pub conditions: Option<&'a [KindCondition]>,
     /// Sentences for the message.
     pub notes: &'a [String],
     /// What went wrong, the worst first.
@@ -139,23 +146,33 @@ pub fn status(input: &Input<'_>) -> Verdict {
         Some(fields) => fields.clone(),
         None => kept(input.before),
     };
-    status.insert("phase".into(), phase(input, rollout).into());
-    status.insert("observedGeneration".into(), input.generation.into());
-    if let Workload::Live { live, .. } = &input.workload
-        && let Some(rollout) = &live.rollout
-    {
-        for (name, count) in COUNTS.iter().zip([rollout.replicas, rollout.ready, rollout.available]) {
-            status.insert((*name).into(), count.into());
+    match input.summary {
+        Summary::Phase => {
+            status.insert("phase".into(), phase(input, rollout).into());
+            status.extend(counts(&input.workload));
         }
-    } else {
-        status.extend(COUNTS.iter().map(|name| ((*name).into(), 0.into())));
+        Summary::Ready => {
+            let ready = conditions.iter().any(|condition| condition.kind == "Ready" && condition.status == "True");
+            status.insert("ready".into(), ready.into());
+        }
     }
+    status.insert("observedGeneration".into(), input.generation.into());
     let message = message(input, rollout);
     if !message.is_empty() {
         status.insert("message".into(), message.into());
     }
     status.insert("conditions".into(), json!(conditions));
     verdict(input.before, Value::Object(status), rollout)
+}
+
+/// The numbers of pods.
+fn counts(workload: &Workload<'_>) -> impl Iterator<Item = (String, Value)> {
+    let rollout = match workload {
+        Workload::Live { live, .. } => live.rollout.as_deref(),
+        Workload::Unreadable(_) | Workload::Absent { .. } => None,
+    };
+    let numbers = rollout.map_or([0; 3], |rollout| [rollout.replicas, rollout.ready, rollout.available]);
+    COUNTS.iter().map(ToString::to_string).zip(numbers.map(Value::from))
 }
 
 fn verdict(before: &Value, status: Value, rollout: Rollout<'_>) -> Verdict {
@@ -194,9 +211,7 @@ fn rollout<'a>(input: &Input<'a>) -> Rollout<'a> {
     };
     let Some(rollout) = live.rollout.as_deref() else { return Rollout::Rolling };
     // The same pods as before, in another number or for a moment not counted, are not a rollout.
-    let ran = !rolled
-        && input.before["phase"] == "Running"
-        && input.before["observedGeneration"].as_i64() == Some(input.generation);
+    let ran = !rolled && ran_before(input) && input.before["observedGeneration"].as_i64() == Some(input.generation);
     if rollout.observed_generation != live.generation {
         return if ran { Rollout::Scaling } else { Rollout::Rolling };
     }
@@ -211,6 +226,16 @@ fn rollout<'a>(input: &Input<'a>) -> Rollout<'a> {
         (true, _) => Rollout::Complete,
         (false, true) => Rollout::Scaling,
         (false, false) => Rollout::Rolling,
+    }
+}
+
+/// Whether the pods of the newest spec had all been there.
+fn ran_before(input: &Input<'_>) -> bool {
+    match input.summary {
+        Summary::Phase => input.before["phase"] == "Running",
+        Summary::Ready => input.before["conditions"].as_array().into_iter().flatten().any(|condition| {
+            condition["type"] == "Progressing" && condition["status"] == "True" && condition["reason"] != ROLLING_OUT
+        }),
     }
 }
 
@@ -334,7 +359,8 @@ fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String,
             all.put("ReferencesResolved", "Unknown", NOT_YET_KNOWN, "pods have not started with what they name");
         }
     }
-    ready(rollout, &mut all);
+    let needed = of_kind(input, &mut all);
+    ready(rollout, &needed, &mut all);
     all.made
 }
 
@@ -360,10 +386,29 @@ fn reconciled(input: &Input<'_>, all: &mut Conditions<'_>) {
     all.put("Reconciled", "True", Reason::Applied.name(), &message);
 }
 
+/// Types that every kind has.
+const COMMON: [&str; 5] = ["Reconciled", "ReferencesResolved", "ReplicaFailure", "Available", "Progressing"];
+
+/// The conditions that only this kind has. Returns the types that Ready needs.
+fn of_kind(input: &Input<'_>, all: &mut Conditions<'_>) -> Vec<&'static str> {
+    let Some(conditions) = input.conditions else {
+        let before = all.before;
+        for known in before.values().filter(|known| known.kind != "Ready" && !COMMON.contains(&known.kind.as_str())) {
+            all.put(&known.kind, &known.status, &known.reason, &known.message);
+        }
+        return Vec::new();
+    };
+    for condition in conditions {
+        all.put(condition.kind, &condition.status, &condition.reason, &condition.message);
+    }
+    conditions.iter().filter(|condition| condition.needed).map(|condition| condition.kind).collect()
+}
+
 /// Ready sums the others up, with the words of the first that does not hold.
-fn ready(rollout: Rollout<'_>, all: &mut Conditions<'_>) {
-    let first_bad = ["Reconciled", "ReferencesResolved", "ReplicaFailure", "Available", "Progressing"]
+fn ready(rollout: Rollout<'_>, needed: &[&str], all: &mut Conditions<'_>) {
+    let first_bad = COMMON
         .iter()
+        .chain(needed)
         .filter_map(|kind| all.made.iter().find(|condition| condition.kind == *kind))
         .find(|condition| match condition.kind.as_str() {
             "ReplicaFailure" => condition.status == "True",

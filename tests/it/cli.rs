@@ -49,6 +49,17 @@ async fn errors_end_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn render_finds_what_is_looked_for_among_the_files() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/orchestrator");
+    let (code, yaml, said) = igw(&["render", "-f", folder], &[]).await;
+    assert_eq!((code, said.as_str()), (0, ""));
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).expect("YAML");
+    let list = objects.iter().find_map(|object| object["data"]["agents.yaml"].as_str()).expect("a list of agents");
+    let list: Value = serde_saphyr::from_str(list).expect("YAML");
+    assert_eq!(list["agents"].as_array().map(Vec::len), Some(2), "{list}");
+}
+
+#[tokio::test]
 async fn render_prints_the_objects_without_a_cluster() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = manifest(folder.path(), "gw", "ns", crate::world::everything());

@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use igw::object::ChildKind::{Deployment, HorizontalPodAutoscaler, Ingress, Service, ServiceAccount};
+use igw::{
+    kinds,
+    object::ChildKind::{Deployment, HorizontalPodAutoscaler, Ingress, Service, ServiceAccount},
+};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{Api, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
@@ -24,8 +27,15 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// Namespace and name of every Gateway in the YAML files of a folder.
-fn gateways(folder: &Path) -> Vec<(String, String)> {
+/// A custom resource of an example.
+struct Resource {
+    namespace: String,
+    /// As kubectl wants it: `kind.group/name`.
+    path: String,
+}
+
+/// Every custom resource of the operator in the YAML files of a folder.
+fn resources(folder: &Path) -> Vec<Resource> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("entry").path();
@@ -35,8 +45,11 @@ fn gateways(folder: &Path) -> Vec<(String, String)> {
         let text = fs::read_to_string(&path).expect("text");
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let of_kind = documents.iter().filter(|document| document["kind"] == "Gateway");
-        found.extend(of_kind.map(|g| (text(&g["metadata"]["namespace"]), text(&g["metadata"]["name"]))));
+        let ours = documents.iter().filter(|document| text(&document["apiVersion"]).starts_with(kinds::GROUP));
+        found.extend(ours.map(|document| Resource {
+            namespace: text(&document["metadata"]["namespace"]),
+            path: format!("{}.{}/{}", text(&document["kind"]), kinds::GROUP, text(&document["metadata"]["name"])),
+        }));
     }
     found
 }
@@ -46,30 +59,54 @@ fn gateways(folder: &Path) -> Vec<(String, String)> {
 async fn every_example_applies_and_becomes_ready() {
     let mut world = World::without_operator("examples").await;
     let folders = folders();
-    assert!(!folders.is_empty());
-    let mut namespaces = Vec::new();
-    for folder in &folders {
-        for (namespace, _) in gateways(folder) {
-            namespaces.push(namespace);
-        }
-    }
+    let names: Vec<_> = folders.iter().map(|f| f.file_name().unwrap_or_default().to_string_lossy()).collect();
+    let wanted = [
+        "agent-server",
+        "gateway-complete",
+        "gateway-minimal",
+        "gateway-with-ingress-advanced",
+        "gateway-with-ingress-simple",
+        "mcp-server",
+        "orchestrator",
+    ];
+    assert_eq!(names, wanted);
+    let mut namespaces: Vec<_> = folders.iter().flat_map(|f| resources(f)).map(|resource| resource.namespace).collect();
+    namespaces.dedup();
     world.start_with(&format!("kubernetes.io/metadata.name in ({})", namespaces.join(","))).await;
     for folder in &folders {
         let path = folder.to_string_lossy().into_owned();
         let readme = fs::read_to_string(folder.join("README.md")).expect("every example has a README");
         assert!(readme.contains("kubectl apply -f"), "{path}");
-        world.kubectl(&["apply", "-f", &path]).await;
-        let gateways = gateways(folder);
-        assert!(!gateways.is_empty(), "{path} has no Gateway");
-        for (namespace, name) in gateways {
-            let object = format!("igw/{name}");
-            world.kubectl(&["wait", &object, "--for=condition=Ready", "--timeout=60s", "-n", &namespace]).await;
+        world.kubectl(&["apply", "--validate=strict", "-f", &path]).await;
+    }
+    for folder in &folders {
+        let resources = resources(folder);
+        assert!(!resources.is_empty(), "{} has no custom resource", folder.display());
+        for Resource { namespace, path } in resources {
+            let wait = ["wait", &path, "--for=condition=Ready", "--timeout=60s", "-n", &namespace];
+            let (said, ready) = world.try_kubectl(&wait).await;
+            if !ready {
+                let described = world.kubectl(&["describe", &path, "-n", &namespace]).await;
+                panic!("{path} in {namespace}: {said}\n{described}");
+            }
         }
     }
     complete(&mut world).await;
+    orchestrator(&mut world).await;
     for folder in &folders {
         world.kubectl(&["delete", "--wait=false", "-f", &folder.to_string_lossy()]).await;
     }
+}
+
+/// What the README of the orchestrator example promises.
+async fn orchestrator(world: &mut World) {
+    world.namespace = "orchestrator".into();
+    let table = world.kubectl(&["get", "orch", "-n", "orchestrator"]).await;
+    let row: Vec<_> = table.lines().nth(1).unwrap_or_default().split_whitespace().collect();
+    assert_eq!(row[1..3], ["true", "2"], "both agents are found: {table}");
+    let redis =
+        world.kubectl(&["get", "deployment", "redis", "-n", "orchestrator", "-o", "jsonpath={.metadata}"]).await;
+    assert!(!redis.contains("inference-gateway-operator"), "Redis is the user's: {redis}");
 }
 
 /// What the README of the complete example promises.

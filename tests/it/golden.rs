@@ -1,18 +1,21 @@
 //! Golden pages: a custom resource in, everything that should exist out, one YAML page a case.
 //!
-//! `tests/golden/<kind>/<case>.yaml` holds the custom resource (and ConfigMaps that it names), a line `# Output`, and
-//! what the pure code makes of it. `UPDATE_GOLDEN=1 cargo test golden` writes the second part anew; read the difference
+//! `tests/golden/<kind>/<case>.yaml` holds the custom resource, a line `# Output`, and what the pure code makes of it. Beside
+//! the custom resource may stand ConfigMaps that it names, and one document `kind: Found` with the custom resources that it
+//! finds (`agents`, `mcps`: lists of `name` and `url`) and an older one with its claim (`rival`). `UPDATE_GOLDEN=1 cargo test golden` writes the second part anew; read the difference
 //! before it is committed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use igw::{
-    kinds::{self, Parent, Related, Visitor},
+    kinds::{self, Found, Parent, Related, Visitor},
     object::{Identity, digest},
+    reconcile::reason::CONDITIONS,
 };
 use serde_json::{Map, Value, json};
 
@@ -91,6 +94,8 @@ fn output<P: Parent>(input: &str, schema: &Value) -> Result<String, String> {
         config_maps: of_kind("ConfigMap")
             .map(|map| (text(&map["metadata"]["name"]), digest(map["data"].to_string().as_bytes())))
             .collect(),
+        found: of_kind("Found").flat_map(found).collect(),
+        rival: of_kind("Found").find_map(|document| Some(document["rival"].as_str()?.into())),
         ..Related::default()
     };
     let given = parent.get("spec").cloned().unwrap_or_else(|| json!({}));
@@ -111,6 +116,21 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+fn pairs(value: &Value) -> BTreeMap<String, String> {
+    value.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), text(value))).collect()
+}
+
+/// What a document of kind Found lists, by kind and in the order of the names.
+fn found(document: &Value) -> impl Iterator<Item = (&'static str, Arc<[Found]>)> {
+    [("agents", "Agent"), ("mcps", "MCP")].into_iter().filter_map(|(key, kind)| {
+        let entries = document[key].as_array()?.iter();
+        let mut found: Vec<_> =
+            entries.map(|entry| Found { name: text(&entry["name"]).into(), url: text(&entry["url"]).into() }).collect();
+        found.sort();
+        Some((kind, found.into()))
+    })
+}
+
 fn render<P: Parent>(parent: &Value, spec: &Value, related: &Related) -> String {
     let spec: P::Spec = match serde_path_to_error::deserialize(spec) {
         Ok(spec) => spec,
@@ -119,6 +139,8 @@ fn render<P: Parent>(parent: &Value, spec: &Value, related: &Related) -> String 
     let identity = Identity {
         namespace: text(&parent["metadata"]["namespace"]),
         name: text(&parent["metadata"]["name"]),
+        labels: pairs(&parent["metadata"]["labels"]),
+        annotations: pairs(&parent["metadata"]["annotations"]),
         ..Identity::default()
     };
     let desired = match P::desired(&identity, &spec, related) {
@@ -149,6 +171,31 @@ fn render<P: Parent>(parent: &Value, spec: &Value, related: &Related) -> String 
         if !names.is_empty() {
             rest.insert(key.into(), names.into());
         }
+    }
+    if let Some(claim) = references.claim {
+        rest.insert("claim".into(), claim.into());
+    }
+    let looked_for: Map<_, _> = references
+        .discoveries
+        .into_iter()
+        .map(|(kind, sought)| (kind.to_owned(), format!("{} {}", sought.namespace, sought.selector).trim().into()))
+        .collect();
+    if !looked_for.is_empty() {
+        rest.insert("looksFor".into(), looked_for.into());
+    }
+    let conditions: Vec<_> = desired
+        .conditions
+        .iter()
+        .map(|condition| {
+            let known =
+                CONDITIONS.iter().any(|(kind, reason, _)| (*kind, *reason) == (condition.kind, &*condition.reason));
+            assert!(known, "{} {} is not in the reference", condition.kind, condition.reason);
+            let needed = if condition.needed { "" } else { " (not needed)" };
+            format!("{} {} {}{needed}: {}", condition.kind, condition.status, condition.reason, condition.message)
+        })
+        .collect();
+    if !conditions.is_empty() {
+        rest.insert("conditions".into(), conditions.into());
     }
     page.push_str(&document(&Value::Object(rest)));
     page

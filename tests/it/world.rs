@@ -5,8 +5,10 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use controlplane::{Audit, AuditEntry, ControlPlane, Supervisor, User};
 use igw::{
+    cards::fetch,
     cluster,
     controller::{Operator, Options, Shared},
+    kinds::{Parent as _, ParentInfo, gateway::Gateway},
     object::{ChildKind, MANAGED_BY, MANAGED_BY_LABEL},
     scope::Scope,
 };
@@ -25,6 +27,8 @@ use tokio::{
     sync::{OnceCell, oneshot},
     task::JoinHandle,
 };
+
+use crate::agent_server;
 
 /// Longest wait for anything: a test that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -48,6 +52,8 @@ pub(crate) struct World {
     pub(crate) namespace: String,
     /// How often an operator that is started after this asks for a kind that is missing.
     pub(crate) look_again: Duration,
+    /// How agents are asked for their cards.
+    pub(crate) agents: fetch::Options,
     running: Option<Running>,
 }
 
@@ -123,7 +129,8 @@ impl World {
         let namespace = plane.create_namespace(name).await.expect("a namespace");
         let client = plane.client(User::Admin).await.expect("client");
         let look_again = Options::default().look_again;
-        Self { plane, user: User::Operator.name().into(), client, namespace, look_again, running: None }
+        let agents = fetch::Options { connect_to: vec![agent_server::agents().detour()], ..fetch::Options::default() };
+        Self { plane, user: User::Operator.name().into(), client, namespace, look_again, agents, running: None }
     }
 
     /// Starts the operator for this namespace, and waits until it has nothing to do.
@@ -186,8 +193,9 @@ impl World {
     fn launch(&mut self, config: Config, selector: &str) {
         let client = cluster::kube::client(config).expect("client");
         let scope = Scope::new(selector).expect("selector");
-        let operator = Operator::new(client, Options { scope, look_again: self.look_again, ..Options::default() });
-        let operator = operator.expect("operator");
+        let (look_again, agents) = (self.look_again, self.agents.clone());
+        let options = Options { scope, look_again, agents, ..Options::default() };
+        let operator = Operator::new(client, options).expect("operator");
         let shared = operator.shared();
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(operator.run(async move { drop(stopped.await) }));
@@ -235,33 +243,81 @@ impl World {
         )
     }
 
+    /// Custom resources of a kind in the namespace.
+    pub(crate) fn parents(&self, kind: &ParentInfo) -> Api<DynamicObject> {
+        let gvk = GroupVersionKind::gvk(kind.group, kind.version, kind.kind);
+        Api::namespaced_with(
+            self.client.clone(),
+            &self.namespace,
+            &ApiResource::from_gvk_with_plural(&gvk, kind.plural),
+        )
+    }
+
     /// Gateways in the namespace.
     pub(crate) fn gateways(&self) -> Api<DynamicObject> {
-        let gvk = GroupVersionKind::gvk("core.inference-gateway.com", "v1alpha1", "Gateway");
-        Api::namespaced_with(self.client.clone(), &self.namespace, &ApiResource::from_gvk_with_plural(&gvk, "gateways"))
+        self.parents(&Gateway::INFO)
+    }
+
+    /// Applies a custom resource as a user does; errors are the server's.
+    pub(crate) async fn try_apply(
+        &self,
+        kind: &ParentInfo,
+        name: &str,
+        labels: &Value,
+        spec: &Value,
+    ) -> kube::Result<DynamicObject> {
+        let document = json!({
+            "apiVersion": format!("{}/{}", kind.group, kind.version),
+            "kind": kind.kind,
+            "metadata": {"name": name, "namespace": self.namespace, "labels": labels},
+            "spec": spec,
+        });
+        self.parents(kind).patch(name, &PatchParams::apply("user").force(), &Patch::Apply(&document)).await
+    }
+
+    /// Applies a custom resource as a user does.
+    pub(crate) async fn apply(&self, kind: &ParentInfo, name: &str, spec: Value) -> DynamicObject {
+        self.try_apply(kind, name, &json!({}), &spec).await.expect("a valid custom resource")
     }
 
     /// Applies a Gateway as a user does.
     pub(crate) async fn apply_gateway(&self, name: &str, spec: Value) -> DynamicObject {
-        let document = json!({
-            "apiVersion": "core.inference-gateway.com/v1alpha1",
-            "kind": "Gateway",
-            "metadata": {"name": name, "namespace": self.namespace},
-            "spec": spec,
-        });
-        let params = PatchParams::apply("user").force();
-        self.gateways().patch(name, &params, &Patch::Apply(&document)).await.expect("a valid Gateway")
+        self.apply(&Gateway::INFO, name, spec).await
+    }
+
+    /// Changes a Gateway by a JSON merge patch.
+    pub(crate) async fn edit_parent(&self, name: &str, patch: Value) -> DynamicObject {
+        self.gateways().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.expect("a valid edit")
     }
 
     /// Waits until a Gateway says what `holds` wants of it, at its newest generation.
     pub(crate) async fn gateway(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool + Send) -> DynamicObject {
+        self.parent(&Gateway::INFO, name, what, holds).await
+    }
+
+    /// Waits until a custom resource is Ready, and the operator has nothing to do.
+    pub(crate) async fn ready(&self, kind: &ParentInfo, name: &str) -> DynamicObject {
+        let ready = |status: &Value| condition(status, "Ready").is_some_and(|ready| ready["status"] == "True");
+        let object = self.parent(kind, name, "Ready", ready).await;
+        self.settled().await;
+        object
+    }
+
+    /// Waits until a custom resource says what `holds` wants of it, at its newest generation.
+    pub(crate) async fn parent(
+        &self,
+        kind: &ParentInfo,
+        name: &str,
+        what: &str,
+        holds: impl Fn(&Value) -> bool + Send,
+    ) -> DynamicObject {
         let current = |object: Option<&DynamicObject>| {
             object.is_some_and(|object| {
                 let status = &object.data["status"];
                 status["observedGeneration"].as_i64() == object.metadata.generation && holds(status)
             })
         };
-        self.wait(self.gateways(), name, what, current).await.expect("it exists")
+        self.wait(self.parents(kind), name, what, current).await.expect("it exists")
     }
 
     /// Waits until a Gateway runs, and the operator has nothing to do.

@@ -62,7 +62,7 @@ fn server(env: &mut Variables, server: &Server) -> Result<(), InvalidSpec> {
         ("SERVER_WRITE_TIMEOUT", "write", &timeouts.write),
         ("SERVER_IDLE_TIMEOUT", "idle", &timeouts.idle),
     ] {
-        nanoseconds(value, || format!("spec.server.timeouts.{field}"))?;
+        duration::checked(value, || format!("spec.server.timeouts.{field}"))?;
         env.set(name, value);
     }
     if server.tls_enabled() {
@@ -85,7 +85,7 @@ fn mcp(env: &mut Variables, mcp: &Mcp, found: &[Found]) -> Result<(), InvalidSpe
         ("MCP_RESPONSE_HEADER_TIMEOUT", "responseHeader", &timeouts.response_header),
         ("MCP_REQUEST_TIMEOUT", "request", &timeouts.request),
     ] {
-        nanoseconds(value, || format!("spec.mcp.timeouts.{field}"))?;
+        duration::checked(value, || format!("spec.mcp.timeouts.{field}"))?;
         env.set(name, value);
     }
     if !mcp.servers.is_empty() {
@@ -101,17 +101,10 @@ fn shortest_interval(mcp: &Mcp) -> Result<Option<&str>, InvalidSpec> {
     let mut shortest: Option<(u64, &str)> = None;
     for (index, server) in mcp.servers.iter().enumerate() {
         let check = &server.health_check;
-        let length = nanoseconds(&check.interval, || format!("spec.mcp.servers[{index}].healthCheck.interval"))?;
+        let length = duration::checked(&check.interval, || format!("spec.mcp.servers[{index}].healthCheck.interval"))?;
         if check.enabled && shortest.is_none_or(|(known, _)| length < known) {
             shortest = Some((length, &check.interval));
         }
     }
     Ok(shortest.map(|(_, text)| text))
-}
-
-fn nanoseconds(text: &str, field: impl Fn() -> String) -> Result<u64, InvalidSpec> {
-    duration::nanoseconds(text).ok_or_else(|| InvalidSpec {
-        field: field(),
-        message: format!("{text:?} is not a duration such as 30s or 1m30s"),
-    })
 }

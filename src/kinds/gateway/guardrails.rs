@@ -91,10 +91,7 @@ impl Guardrails {
         env.set("GUARDRAILS_POLICY_DIR", FOLDER);
         env.set("GUARDRAILS_FAIL_MODE", self.fail_mode.as_str());
         if let Some(url) = self.external_url.as_ref().filter(|url| !url.is_empty()) {
-            duration::nanoseconds(&self.external_timeout).ok_or_else(|| InvalidSpec {
-                field: "spec.guardrails.externalTimeout".into(),
-                message: format!("{:?} is not a duration such as 30s or 1m30s", self.external_timeout),
-            })?;
+            duration::checked(&self.external_timeout, || "spec.guardrails.externalTimeout".into())?;
             env.set("GUARDRAILS_EXTERNAL_URL", url);
             env.set("GUARDRAILS_EXTERNAL_TIMEOUT", &self.external_timeout);
         }

@@ -29,6 +29,7 @@ pub(crate) struct Arguments {
     release: bool,
     /// Use the cluster of this kubeconfig file (its current context) instead of starting one
     ///
+    /// It shows the first two examples, both with Gateways: an operator outside a cluster cannot reach the agents in it.
     /// Everything happens in a namespace of its own, igw-demo. What will be installed is shown and asked first, and removed at the end.
     /// The operator runs on this machine, with the rights of that file's user, and looks at that namespace only.
     #[arg(long, value_name = "FILE")]
@@ -72,7 +73,7 @@ impl Demo {
         examples: &[Example],
         patience: Duration,
     ) -> Result<()> {
-        say("Waiting for the Gateways:");
+        say("Waiting for the custom resources:");
         let result = tokio::select! {
             result = ready::wait(client, examples, patience) => result,
             error = operator.failure() => return Err(error),

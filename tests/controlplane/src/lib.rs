@@ -26,6 +26,7 @@ use std::{env, path::PathBuf, process};
 
 mod access;
 mod audit;
+mod cards;
 mod components;
 mod credentials;
 mod definitions;
@@ -40,6 +41,7 @@ mod supervisor;
 mod toolchain;
 
 pub use audit::{Audit, AuditEntry, AuditObject, AuditResponse, AuditUser};
+pub use cards::CardServer;
 pub use credentials::User;
 pub use definitions::gateway_api;
 pub use handle::Supervisor;

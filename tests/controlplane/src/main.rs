@@ -6,9 +6,9 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod demo;
-mod gateway;
 mod igw;
 mod install;
+mod kinds;
 mod kubectl;
 mod operator;
 mod output;
@@ -28,15 +28,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the operator at work: two Gateways become running gateways
+    /// Show the operator at work: the examples become running gateways, agents, MCP servers and orchestrators
     ///
     /// Builds the operator, starts a control plane and the operator, applies the examples, waits until they run, shows what was made
     /// and what to try. Stays until Ctrl-C.
     Demo(demo::Arguments),
     /// Measure the operator: calls, times, memory
     ///
-    /// Builds the operator in release mode and runs it on fresh control planes with many Gateways. Run this command itself with
-    /// `cargo run --release` too. Prints a table with the targets, and the same as JSON.
+    /// Builds the operator in release mode and runs it on fresh control planes with many Gateways, or with --mixed with many resources
+    /// of every kind. Run this command itself with `cargo run --release` too. Prints a table with the targets, and the same as JSON.
     Bench(bench::Arguments),
     /// Start a control plane and keep it until Ctrl-C
     Up(up::Arguments),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use controlplane::{Supervised, Supervisor, free_port};
+use controlplane::{CardServer, Supervised, Supervisor, free_port};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -98,6 +98,11 @@ impl Operator {
             error = self.failure() => Err(error.context("the operator ended before it was ready")),
         }
     }
+}
+
+/// The argument that makes the operator fetch every agent's card from `cards`: it cannot resolve the names of a cluster from outside.
+pub(crate) fn cards_from(cards: &CardServer) -> String {
+    format!("--agent-connect-to=::{}", cards.address())
 }
 
 /// Whether `/readyz` answers 200: every watch has its first list.

@@ -2,6 +2,8 @@
 
 use controlplane::{AuditEntry, User};
 
+use crate::kinds::Kind;
+
 /// Whether a request came from the operator.
 pub(super) fn by_operator(entry: &AuditEntry) -> bool {
     entry.user.username == User::Operator.name()
@@ -41,18 +43,18 @@ impl Calls {
     }
 
     fn add(&mut self, entry: &AuditEntry) {
-        let resource = entry.resource();
+        let (resource, custom) = (entry.resource(), Kind::of_request(entry).is_some());
         let number = match (resource.as_str(), entry.verb.as_str()) {
             ("leases", _) => &mut self.leases,
             (_, "watch") => &mut self.watches,
             ("events", "create" | "patch" | "update") => &mut self.events,
-            ("gateways/status", "patch") => &mut self.apply_status,
+            (resource, "patch") if custom && resource.ends_with("/status") => &mut self.apply_status,
             (_, "list") => &mut self.list,
             (_, "create") => &mut self.create,
             (_, "update") => &mut self.update,
             (_, "delete" | "deletecollection") => &mut self.delete,
             // An apply is a patch with another content type, which the log does not show; the operator sends no other.
-            (resource, "patch") if resource != "gateways" && !resource.contains('/') => &mut self.apply_child,
+            (resource, "patch") if !custom && !resource.contains('/') => &mut self.apply_child,
             (_, "patch") => &mut self.patch,
             // Paths like /version are read with get too.
             _ => &mut self.get,
@@ -94,39 +96,55 @@ impl Calls {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use controlplane::AuditEntry;
     use serde_json::json;
 
     use super::Calls;
+    use crate::kinds::{GROUP, Kind};
 
-    fn entry(user: &str, verb: &str, resource: &str, subresource: &str, code: u16) -> AuditEntry {
+    /// An entry of the log; `resource` may have a subresource after a slash, and is one of the operator's group where that has one of this name.
+    pub(in crate::bench) fn entry(user: &str, verb: &str, resource: &str, name: &str, code: u16) -> AuditEntry {
+        let (plural, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        let group = if Kind::ALL.into_iter().any(|kind| kind.plural() == plural) { GROUP } else { "" };
         serde_json::from_value(json!({
             "auditID": "a", "stage": "ResponseComplete", "requestURI": "/", "verb": verb, "user": {"username": user},
-            "objectRef": {"resource": resource, "subresource": subresource}, "responseStatus": {"code": code},
+            "objectRef": {"resource": plural, "subresource": subresource, "name": name, "apiGroup": group},
+            "responseStatus": {"code": code},
             "requestReceivedTimestamp": "2026-01-02T03:04:05.678901Z", "stageTimestamp": "2026-01-02T03:04:05.680000Z",
         }))
         .expect("an entry")
     }
 
+    /// Of a kind of the Gateway API, which has a name of ours.
+    fn foreign(mut entry: AuditEntry) -> AuditEntry {
+        if let Some(object) = &mut entry.object_ref {
+            object.api_group = "gateway.networking.k8s.io".into();
+        }
+        entry
+    }
+
     #[test]
     fn every_call_is_counted_once_and_only_the_operators() {
         let entries = [
-            entry("operator", "patch", "deployments", "", 201),
-            entry("operator", "patch", "services", "", 409),
-            entry("operator", "patch", "gateways", "status", 200),
-            entry("operator", "patch", "deployments", "scale", 200),
-            entry("operator", "get", "services", "", 200),
+            entry("operator", "patch", "deployments", "a", 201),
+            entry("operator", "patch", "services", "a", 409),
+            entry("operator", "patch", "gateways/status", "a", 200),
+            entry("operator", "patch", "orchestrators/status", "a", 200),
+            entry("operator", "patch", "agents", "a", 200),
+            foreign(entry("operator", "patch", "gateways", "a", 201)),
+            entry("operator", "patch", "deployments/scale", "a", 200),
+            entry("operator", "get", "services", "a", 200),
             entry("operator", "watch", "services", "", 200),
-            entry("operator", "create", "events", "", 201),
-            entry("operator", "patch", "leases", "", 200),
-            entry("admin", "delete", "services", "", 200),
+            entry("operator", "create", "events", "a", 201),
+            entry("operator", "patch", "leases", "a", 200),
+            entry("admin", "delete", "services", "a", 200),
         ];
         let calls = Calls::of(&entries);
         let expected = Calls {
-            apply_child: 2,
-            apply_status: 1,
-            patch: 1,
+            apply_child: 3,
+            apply_status: 2,
+            patch: 2,
             get: 1,
             watches: 1,
             events: 1,
@@ -135,7 +153,7 @@ mod tests {
             ..Calls::default()
         };
         assert_eq!(calls, expected);
-        assert_eq!((calls.total(), calls.writes(), calls.child_writes()), (5, 4, 2));
+        assert_eq!((calls.total(), calls.writes(), calls.child_writes()), (8, 7, 3));
         assert_eq!(calls.named().iter().map(|(_, number)| number).sum::<usize>(), calls.total());
     }
 }

@@ -14,7 +14,7 @@ use super::{
     table::{Table, Unit},
     workload,
 };
-use crate::{gateway, operator::Operator, usage::Usage};
+use crate::{kinds, operator::Operator, usage::Usage};
 
 /// Without a call for so long, nothing is going on any more.
 pub(super) const QUIET: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ async fn follow(
         if let Some(complete) = progress.complete {
             // Before the list, which takes a while.
             let usage = operator.usage()?;
-            if every(site, |gateway| !gateway::status_text(gateway, "url").is_empty()).await? {
+            if every(site, |gateway| !kinds::status_text(gateway, "url").is_empty()).await? {
                 break (complete, usage);
             }
             // The first status had no URL: the next one counts.
@@ -95,7 +95,7 @@ async fn follow(
             (usage, last) = (operator.usage()?, Instant::now());
         }
         if last.elapsed() >= QUIET && asked.elapsed() >= QUIET {
-            if every(site, gateway::is_running).await? {
+            if every(site, kinds::is_running).await? {
                 break;
             }
             asked = Instant::now();

@@ -15,7 +15,7 @@ use super::{
     table::{Table, Unit},
     workload,
 };
-use crate::{gateway, operator::Operator};
+use crate::{kinds, operator::Operator};
 
 /// How long the operator is watched doing nothing.
 const IDLE: Duration = Duration::from_secs(60);
@@ -45,7 +45,7 @@ pub(super) async fn change(site: &Site, observer: &mut Observer, table: &mut Tab
     let patch = json!({"spec": {"environment": "staging"}});
     api.patch(&name, &PatchParams::default(), &Patch::Merge(&patch)).await.context("cannot change a Gateway")?;
     let running = async {
-        while !gateway::is_running(&api.get(&name).await?) {
+        while !kinds::is_running(&api.get(&name).await?) {
             sleep(TICK).await;
         }
         Ok::<(), kube::Error>(())
@@ -59,12 +59,17 @@ pub(super) async fn change(site: &Site, observer: &mut Observer, table: &mut Tab
     Ok(())
 }
 
-/// The operator starts again, and everything is as it should be.
-pub(super) async fn restart(observer: &mut Observer, operator: &Operator, table: &mut Table) -> Result<()> {
+/// The operator starts again, and everything is as it should be; without a call for `pause` that is over.
+pub(super) async fn restart(
+    observer: &mut Observer,
+    operator: &Operator,
+    pause: Duration,
+    table: &mut Table,
+) -> Result<()> {
     eprintln!("bench: restart");
     observer.settled().await?;
     operator.restart().await?;
-    let calls = Calls::of(&observer.quiet(QUIET, PATIENCE).await?);
+    let calls = Calls::of(&observer.quiet(pause, PATIENCE).await?);
     table.section("Restart");
     table.at_most("writes", calls.writes() as f64, Unit::Count, 0.0);
     table.row("Events", calls.events as f64, Unit::Count);

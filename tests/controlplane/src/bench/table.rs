@@ -38,6 +38,20 @@ impl Unit {
     }
 }
 
+/// What a value should be.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    AtMost(f64),
+    Exactly(f64),
+}
+
+impl Target {
+    fn value(self) -> f64 {
+        let (Self::AtMost(value) | Self::Exactly(value)) = self;
+        value
+    }
+}
+
 /// One measured value.
 #[derive(Clone, Debug)]
 struct Row {
@@ -45,8 +59,7 @@ struct Row {
     name: String,
     value: f64,
     unit: Unit,
-    /// It should not be above this.
-    target: Option<f64>,
+    target: Option<Target>,
     /// Only programs want to see it.
     hidden: bool,
 }
@@ -79,10 +92,15 @@ impl Table {
 
     /// A value that should be at most `target`.
     pub(super) fn at_most(&mut self, name: &str, value: f64, unit: Unit, target: f64) {
-        self.push(name, value, unit, Some(target));
+        self.push(name, value, unit, Some(Target::AtMost(target)));
     }
 
-    fn push(&mut self, name: &str, value: f64, unit: Unit, target: Option<f64>) {
+    /// A number that should be `target`.
+    pub(super) fn exactly(&mut self, name: &str, value: usize, target: usize) {
+        self.push(name, value as f64, Unit::Count, Some(Target::Exactly(target as f64)));
+    }
+
+    fn push(&mut self, name: &str, value: f64, unit: Unit, target: Option<Target>) {
         self.rows.push(Row {
             section: self.section.clone(),
             name: name.to_owned(),
@@ -121,7 +139,7 @@ impl Table {
                 let mut object =
                     json!({"section": row.section, "name": row.name, "value": row.rounded(), "unit": row.unit.name()});
                 if let Some(target) = row.target {
-                    object["target"] = json!(target);
+                    object["target"] = json!(target.value());
                     object["ok"] = json!(row.ok(target));
                 }
                 object
@@ -133,16 +151,23 @@ impl Table {
 impl Row {
     fn cells(&self) -> [String; 4] {
         let target = self.target.map(|target| {
-            let target = self.unit.text(target);
-            if target == "0" { target } else { format!("<= {target}") }
+            let text = self.unit.text(target.value());
+            match target {
+                Target::Exactly(_) => format!("= {text}"),
+                Target::AtMost(_) if text == "0" => text,
+                Target::AtMost(_) => format!("<= {text}"),
+            }
         });
         let verdict = self.target.map_or("", |target| if self.ok(target) { "ok" } else { "missed" });
         [format!("  {}", self.name), self.unit.text(self.value), target.unwrap_or_default(), verdict.to_owned()]
     }
 
     /// As it is shown, so that no value is called missed that looks like the target.
-    fn ok(&self, target: f64) -> bool {
-        self.rounded() <= target
+    fn ok(&self, target: Target) -> bool {
+        match target {
+            Target::AtMost(target) => self.rounded() <= target,
+            Target::Exactly(target) => self.rounded() == target,
+        }
     }
 
     fn rounded(&self) -> f64 {
@@ -176,6 +201,7 @@ mod tests {
         table.row("apply", 5000.0, Unit::Count);
         table.row_unless_zero("update", 0.0);
         table.at_most("per Gateway", 7.054, Unit::PerObject, 7.05);
+        table.exactly("children", 4999, 5000);
         table.section("Time");
         table.at_most("until there", 12.5, Unit::Seconds, 3.0);
         let expected = concat!(
@@ -183,6 +209,7 @@ mod tests {
             "Calls\n",
             "  apply                  5,000\n",
             "  per Gateway             7.05    <= 7.05  ok\n",
+            "  children               4,999    = 5,000  missed\n",
             "Time\n",
             "  until there          12.50 s  <= 3.00 s  missed\n",
         );

@@ -3,12 +3,12 @@
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{DynamicObject, PostParams},
 };
 use serde_json::json;
 
-use crate::gateway::{self, GROUP, KIND};
+use crate::kinds::{Kind, api_version};
 
 /// Where everything is.
 pub(super) const NAMESPACE: &str = "bench";
@@ -24,9 +24,14 @@ pub(super) fn name(number: usize) -> String {
     format!("bench-{number:05}")
 }
 
+/// The API of a kind.
+pub(super) fn api(client: &Client, kind: Kind) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), NAMESPACE, &kind.resource())
+}
+
 /// The API of the Gateways.
 pub(super) fn gateways(client: &Client) -> Api<DynamicObject> {
-    Api::namespaced_with(client.clone(), NAMESPACE, &gateway::resource())
+    api(client, Kind::Gateway)
 }
 
 /// A Gateway.
@@ -34,8 +39,8 @@ pub(super) fn document(number: usize) -> Result<DynamicObject> {
     let name = name(number);
     let cpu = json!({"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}});
     let object = json!({
-        "apiVersion": format!("{GROUP}/v1alpha1"),
-        "kind": KIND,
+        "apiVersion": api_version(),
+        "kind": Kind::Gateway.name(),
         "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
             "image": IMAGE,
@@ -49,13 +54,21 @@ pub(super) fn document(number: usize) -> Result<DynamicObject> {
 
 /// Creates Gateways as fast as the API server takes them.
 pub(super) async fn create(client: Client, count: usize) -> Result<()> {
-    let api = gateways(&client);
-    stream::iter(0..count)
-        .map(async |number| {
-            let gateway = document(number)?;
-            api.create(&PostParams::default(), &gateway)
+    create_all(client, (0..count).map(|number| Ok((Kind::Gateway, document(number)?)))).await
+}
+
+/// Creates custom resources as fast as the API server takes them, in this order but for those that are under way at a time.
+pub(super) async fn create_all(
+    client: Client,
+    documents: impl IntoIterator<Item = Result<(Kind, DynamicObject)>>,
+) -> Result<()> {
+    stream::iter(documents)
+        .map(async |document| {
+            let (kind, document) = document?;
+            api(&client, kind)
+                .create(&PostParams::default(), &document)
                 .await
-                .with_context(|| format!("cannot create the Gateway {}", name(number)))
+                .with_context(|| format!("cannot create the {} {}", kind.name(), document.name_any()))
         })
         .buffer_unordered(IN_FLIGHT)
         .try_for_each(async |_| Ok(()))

@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 pub(super) async fn run(demo: &Demo, kubeconfig: &Path, yes: bool) -> Result<()> {
     let kubeconfig = fs::canonicalize(kubeconfig).with_context(|| format!("cannot read {}", kubeconfig.display()))?;
     let client = client(&kubeconfig).await?;
-    let examples = Examples::load()?.in_namespace(NAMESPACE)?;
+    let examples = Examples::small()?.in_namespace(NAMESPACE)?;
     let plan = Plan::make(&client).await?;
     say(&plan.text(&where_to(&kubeconfig)?, &examples));
     if !yes && !confirmed("Go on?")? {
@@ -97,14 +97,14 @@ impl Stage<'_> {
         let file = self.folder.join("examples.json");
         fs::write(&file, examples.as_list().to_string())?;
         say(self.kubectl.run(&["apply", "-f", &file.to_string_lossy()]).await?.trim_end());
-        let gateways = examples.gateways();
-        self.demo.present(self.client, self.kubectl, operator, &gateways, PATIENCE).await?;
+        let resources = examples.resources();
+        self.demo.present(self.client, self.kubectl, operator, &resources, PATIENCE).await?;
         self.shown = true;
         if self.demo.once {
             return Ok(());
         }
         let shell = format!("  export KUBECONFIG={}\n", self.kubeconfig.display());
-        self.demo.stay(&shell, operator, &gateways).await
+        self.demo.stay(&shell, operator, &resources).await
     }
 }
 

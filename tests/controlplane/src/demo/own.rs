@@ -3,13 +3,14 @@
 use std::{cell::Cell, time::Duration};
 
 use anyhow::{Result, bail};
-use controlplane::{ControlPlane, Supervisor, User};
+use controlplane::{CardServer, ControlPlane, Supervisor, User};
 
 use super::{Demo, examples::Examples, kubectl_cache};
 use crate::{
     install::install,
+    kinds::Kind,
     kubectl::Kubectl,
-    operator::Operator,
+    operator::{Operator, cards_from},
     output::{interrupted, say, shell_lines},
 };
 
@@ -49,21 +50,28 @@ fn too_early() -> Result<()> {
 async fn show(demo: &Demo, plane: &ControlPlane, shown: &Cell<bool>) -> Result<()> {
     let admin = plane.kubeconfig(User::Admin);
     let kubectl = Kubectl::new(plane.kubectl(), &admin, &kubectl_cache(plane.folder()));
-    let examples = Examples::load()?.gateways();
+    let examples = Examples::all()?;
+    let resources = examples.resources();
+    // The pods are simulated, so nothing would answer when the operator asks an Agent for its card.
+    let cards = match resources.iter().any(|example| example.kind == Kind::Agent) {
+        true => Some(CardServer::start().await?),
+        false => None,
+    };
+    let arguments: Vec<String> = cards.iter().map(cards_from).collect();
 
     install(&kubectl).await?;
     let folder = plane.folder().join("operator");
-    let operator = Operator::start(&demo.program, &plane.kubeconfig(User::Operator), &folder, &[]).await?;
+    let operator = Operator::start(&demo.program, &plane.kubeconfig(User::Operator), &folder, &arguments).await?;
     say("CRDs installed, operator ready.");
-    for folder in Examples::folders() {
+    for folder in examples.folders() {
         let folder = folder.to_string_lossy();
         say(kubectl.run(&["apply", "-f", &folder]).await?.trim_end());
     }
     let client = plane.client(User::Admin).await?;
-    demo.present(&client, &kubectl, &operator, &examples, PATIENCE).await?;
+    demo.present(&client, &kubectl, &operator, &resources, PATIENCE).await?;
     shown.set(true);
     if demo.once {
         return operator.stop().await;
     }
-    demo.stay(&shell_lines(&admin, kubectl.program())?, &operator, &examples).await
+    demo.stay(&shell_lines(&admin, kubectl.program())?, &operator, &resources).await
 }

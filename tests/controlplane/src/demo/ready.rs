@@ -13,17 +13,17 @@ use tokio::time::{Instant, sleep};
 
 use super::examples::Example;
 use crate::{
-    gateway::{self, CHILDREN},
+    kinds::{self, CHILDREN},
     output::say,
 };
 
-/// A Gateway and its Deployments, as they are now.
+/// A custom resource and its Deployments, as they are now.
 struct Standing {
-    gateway: Option<DynamicObject>,
+    resource: Option<DynamicObject>,
     deployments: Vec<Deployment>,
 }
 
-/// Waits until every Gateway is Running and its Deployment Available; says so for each. The error lists those that are not.
+/// Waits until every custom resource is Ready and its Deployment Available; says so for each. The error lists those that are not.
 pub(crate) async fn wait(client: &Client, examples: &[Example], patience: Duration) -> Result<()> {
     let started = Instant::now();
     let mut waiting: Vec<&Example> = examples.iter().collect();
@@ -34,9 +34,8 @@ pub(crate) async fn wait(client: &Client, examples: &[Example], patience: Durati
             let standing = Standing::of(client, example).await?;
             if standing.is_ready() {
                 say(&format!(
-                    "  Gateway {}/{} is Running, its Deployment Available ({:.1} s)",
-                    example.namespace,
-                    example.name,
+                    "  {} is Ready, its Deployment Available ({:.1} s)",
+                    example.title(),
                     started.elapsed().as_secs_f64()
                 ));
             } else {
@@ -57,42 +56,41 @@ pub(crate) async fn wait(client: &Client, examples: &[Example], patience: Durati
 
 impl Standing {
     async fn of(client: &Client, example: &Example) -> Result<Self> {
-        let gateways: Api<DynamicObject> =
-            Api::namespaced_with(client.clone(), &example.namespace, &gateway::resource());
-        let gateway = gateways
-            .get_opt(&example.name)
-            .await
-            .with_context(|| format!("cannot read the Gateway {}/{}", example.namespace, example.name))?;
+        let resources: Api<DynamicObject> =
+            Api::namespaced_with(client.clone(), &example.namespace, &example.kind.resource());
+        let resource =
+            resources.get_opt(&example.name).await.with_context(|| format!("cannot read the {}", example.title()))?;
         let deployments: Api<Deployment> = Api::namespaced(client.clone(), &example.namespace);
         let mut deployments = deployments
             .list(&ListParams::default().labels(CHILDREN))
             .await
             .with_context(|| format!("cannot list the Deployments of {}", example.namespace))?
             .items;
-        let uid = gateway.as_ref().and_then(ResourceExt::uid);
+        let uid = resource.as_ref().and_then(ResourceExt::uid);
         deployments
             .retain(|deployment| deployment.owner_references().iter().any(|owner| Some(&owner.uid) == uid.as_ref()));
-        Ok(Self { gateway, deployments })
+        Ok(Self { resource, deployments })
     }
 
     fn is_ready(&self) -> bool {
-        self.gateway.as_ref().is_some_and(gateway::is_running)
+        self.resource.as_ref().is_some_and(kinds::is_ready)
             && !self.deployments.is_empty()
             && self.deployments.iter().all(is_available)
     }
 
     /// Several lines for a person.
     fn problems(&self, example: &Example) -> String {
-        let title = format!("Gateway {}/{}", example.namespace, example.name);
-        let Some(gateway) = &self.gateway else {
+        let title = example.title();
+        let Some(resource) = &self.resource else {
             return format!("- {title} is not there\n");
         };
-        let phase = match gateway::status_text(gateway, "phase") {
-            "" => "no status: the operator has not answered",
-            phase => phase,
+        let conditions = kinds::conditions(resource);
+        let message = match conditions {
+            [] => "no status: the operator has not answered",
+            _ => kinds::status_text(resource, "message"),
         };
-        let mut text = format!("- {title}: {phase} {}\n", gateway::status_text(gateway, "message"));
-        for condition in gateway::conditions(gateway) {
+        let mut text = format!("- {title}: {message}\n");
+        for condition in conditions {
             text.push_str(&line(condition));
         }
         if self.deployments.is_empty() {

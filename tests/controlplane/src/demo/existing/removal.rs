@@ -7,7 +7,7 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment,
         autoscaling::v2::HorizontalPodAutoscaler,
-        core::v1::{Namespace, Service, ServiceAccount},
+        core::v1::{ConfigMap, Namespace, Service, ServiceAccount},
         networking::v1::Ingress,
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -19,7 +19,7 @@ use kube::{
 use tokio::time::{Instant, sleep};
 
 use super::NAMESPACE;
-use crate::{gateway::CHILDREN, operator::Operator, output::say};
+use crate::{kinds::CHILDREN, operator::Operator, output::say};
 
 /// How long the cluster may take for one step.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -95,7 +95,7 @@ async fn children(client: &Client) -> Result<usize> {
             0 $(+ Api::<$kind>::namespaced(client.clone(), NAMESPACE).list_metadata(&ours).await?.items.len())*
         };
     }
-    Ok(count!(Deployment, Service, ServiceAccount, Ingress, HorizontalPodAutoscaler))
+    Ok(count!(ConfigMap, Deployment, Service, ServiceAccount, Ingress, HorizontalPodAutoscaler))
 }
 
 /// Others may have begun to use the kind meanwhile; with the CRD all their objects would go.
