@@ -15,7 +15,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::world::{World, assert_condition, breakable_plane, condition, within};
+use crate::world::{World, assert_condition, breakable_plane, condition, operator_user, within};
 
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -56,7 +56,7 @@ pub(crate) async fn remove(client: &Client) {
 async fn questions(audit: &mut Audit, world: &World) -> usize {
     let entries = audit.read_settled(&world.client).await.expect("an audit log");
     let asked = |entry: &&controlplane::AuditEntry| {
-        entry.user.username == User::Operator.name() && entry.request_uri == "/apis/gateway.networking.k8s.io/v1"
+        entry.user.username == operator_user() && entry.request_uri == "/apis/gateway.networking.k8s.io/v1"
     };
     entries.iter().filter(asked).count()
 }

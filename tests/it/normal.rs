@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 
 use crate::{
     gateway_api,
-    world::{World, breakable_plane},
+    world::{World, breakable_plane, operator_config},
 };
 
 /// The stages for a custom resource that nobody else looks after.
@@ -42,7 +42,7 @@ struct Stages {
 impl Stages {
     async fn new(world: World) -> Self {
         let gateway = world.apply_gateway("gw", json!({})).await;
-        let config = world.plane.config(controlplane::User::Operator).await.expect("config");
+        let config = operator_config(world.plane).await;
         Self {
             cluster: KubeCluster::new(cluster::kube::client(config).expect("client")),
             cache: empty_cache(),

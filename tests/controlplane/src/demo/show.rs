@@ -75,7 +75,7 @@ fn with_agent(examples: &[Example]) -> Option<String> {
         "
 4. Take a label from an Agent, and a few seconds later its Orchestrator has forgotten it; give it back:
   kubectl -n {there} label agent {agent} {key}-
-  kubectl -n {namespace} get orchestrator {name} -o jsonpath={found} -w
+  kubectl -n {namespace} get orchestrator {name} -o jsonpath={found} -w   # until Ctrl-C
   kubectl -n {there} label agent {agent} {key}={value}
 ",
         there = agent.namespace,

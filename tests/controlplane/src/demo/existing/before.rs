@@ -1,6 +1,6 @@
 //! Before the demo changes a cluster: whether it may, what it will do, and doing it.
 
-use std::{fs, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::{
@@ -132,11 +132,13 @@ async fn other_operator(client: &Client) -> Result<Option<String>> {
 
 fn read_crds() -> Result<Vec<CustomResourceDefinition>> {
     let folder = crds();
+    let entries = fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}: it belongs to the checkout", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    // In an order that people can find them in.
+    paths.sort();
     let mut crds = Vec::new();
-    for entry in fs::read_dir(&folder)
-        .with_context(|| format!("cannot read {}: it belongs to the checkout", folder.display()))?
-    {
-        let path = entry?.path();
+    for path in paths {
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let documents: Vec<CustomResourceDefinition> = serde_saphyr::from_multiple(&fs::read_to_string(&path)?)
                 .with_context(|| format!("{} is not a CRD", path.display()))?;
