@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 
 use self::{
     apply::Stage,
-    diff::{Plan, View},
+    diff::{Blocked, Plan, View},
     memory::{Converged, Memories, Parent as ParentMemory},
     outcome::{Applied, Done, Failed, Notice, Obstacle},
     prune::Pruned,
@@ -108,8 +108,8 @@ impl View for CacheView<'_> {
     fn owned(&self) -> Vec<(ObjectId, Arc<Live>)> {
         self.cache.owned_by(self.uid)
     }
-    fn unreadable(&self, id: &ObjectId) -> Option<Arc<str>> {
-        self.cache.unreadable(id.kind)
+    fn withheld(&self, kind: ChildKind) -> Option<Blocked> {
+        apply::withheld(self.cache, kind)
     }
 }
 
@@ -266,6 +266,10 @@ impl<C: Cluster> Turn<'_, C> {
         if rolled {
             self.memory.rolled_at = self.now;
             self.memory.pods = None;
+        }
+        if applied.undecided() {
+            // The list that is missing brings another look at once; what was said before stands until then.
+            return (self.memory.apply.next_try(self.now), false);
         }
         let status = self
             .status(Report {

@@ -1,7 +1,7 @@
 //! `igw diff`: what applying custom resources would change, asked of the server by dry-run, or of files.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -25,7 +25,7 @@ use crate::{
         object_at,
     },
     parent::ParentObject,
-    reconcile::diff::{Accepted, Action, Change, Field, Plan, View, diff as plan},
+    reconcile::diff::{Accepted, Action, Blocked, Change, Field, Plan, View, diff as plan},
     reconcile::seal::Sealed,
 };
 
@@ -34,6 +34,8 @@ use crate::{
 struct Snapshot {
     objects: HashMap<ObjectId, Arc<Live>>,
     uid: String,
+    /// Kinds that the server is without.
+    missing: BTreeSet<ChildKind>,
 }
 
 impl View for Snapshot {
@@ -44,8 +46,8 @@ impl View for Snapshot {
         let ours = |live: &Live| live.controller.as_ref().is_some_and(|controller| *controller.uid == *self.uid);
         self.objects.iter().filter(|(_, live)| ours(live)).map(|(id, live)| (id.clone(), Arc::clone(live))).collect()
     }
-    fn unreadable(&self, _: &ObjectId) -> Option<Arc<str>> {
-        None
+    fn withheld(&self, kind: ChildKind) -> Option<Blocked> {
+        self.missing.contains(&kind).then_some(Blocked::Missing(kind))
     }
 }
 
@@ -203,8 +205,13 @@ async fn server_objects(client: &Client, given: &Given, snapshot: &mut Snapshot)
     for kind in ChildKind::ALL {
         let api: Api<Watched> = Api::namespaced_with(client.clone(), namespace, &kind.info());
         let labelled = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
-        let list =
-            api.list(&labelled).await.map_err(|error| format!("failed to list {kind}: {error}; check your rights"))?;
+        let list = match api.list(&labelled).await {
+            Err(kube::Error::Api(status)) if kind.optional() && status.code == 404 => {
+                snapshot.missing.insert(kind);
+                continue;
+            }
+            list => list.map_err(|error| format!("failed to list {kind}: {error}; check your rights"))?,
+        };
         for Watched(wire) in &list.items {
             keep(kind, wire, snapshot);
         }
@@ -212,6 +219,7 @@ async fn server_objects(client: &Client, given: &Given, snapshot: &mut Snapshot)
     // Objects of the wanted names without our label are somebody else's, or have lost it.
     for wanted in &given.sealed {
         if !snapshot.objects.contains_key(&wanted.id)
+            && !snapshot.missing.contains(&wanted.id.kind)
             && let Some(live) = KubeCluster::new(client.clone()).get(&wanted.id).await?
         {
             snapshot.objects.insert(wanted.id.clone(), Arc::new(live));

@@ -90,6 +90,8 @@ fn edit(kind: ChildKind) -> Value {
         Deployment => json!({"spec": {"template": {"metadata": {"labels": {"app.kubernetes.io/name": "other"}}}}}),
         Ingress => json!({"spec": {"ingressClassName": "other"}}),
         HorizontalPodAutoscaler => json!({"spec": {"maxReplicas": 9}}),
+        ChildKind::ApiGateway => json!({"spec": {"gatewayClassName": "other"}}),
+        ChildKind::HttpRoute => json!({"spec": {"hostnames": ["other.example.com"]}}),
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct World {
     /// Administrator.
     pub(crate) client: Client,
     pub(crate) namespace: String,
+    /// How often an operator that is started after this asks for a kind that is missing.
+    pub(crate) look_again: Duration,
     /// How agents are asked for their cards.
     pub(crate) agents: fetch::Options,
     running: Option<Running>,
@@ -180,8 +182,9 @@ impl World {
     pub(crate) async fn on(plane: &'static ControlPlane, name: &str) -> Self {
         let namespace = plane.create_namespace(name).await.expect("a namespace");
         let client = plane.client(User::Admin).await.expect("client");
+        let look_again = Options::default().look_again;
         let agents = fetch::Options { connect_to: vec![agent_server::agents().detour()], ..fetch::Options::default() };
-        Self { plane, steady: false, user: operator_user(), client, namespace, agents, running: None }
+        Self { plane, steady: false, user: operator_user(), client, namespace, look_again, agents, running: None }
     }
 
     /// Starts the operator for this namespace, and waits until it has nothing to do.
@@ -244,8 +247,9 @@ impl World {
     fn launch(&mut self, config: Config, selector: &str) {
         let client = cluster::kube::client(config).expect("client");
         let scope = Scope::new(selector).expect("selector");
-        let agents = self.agents.clone();
-        let operator = Operator::new(client, Options { scope, agents, ..Options::default() }).expect("operator");
+        let (look_again, agents) = (self.look_again, self.agents.clone());
+        let options = Options { scope, look_again, agents, ..Options::default() };
+        let operator = Operator::new(client, options).expect("operator");
         let shared = operator.shared();
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(operator.run(async move { drop(stopped.await) }));
@@ -270,8 +274,9 @@ impl World {
 
     /// Waits until the operator has seen a state of a child and has nothing to do.
     pub(crate) async fn seen(&self, object: &DynamicObject) {
-        let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
-        let kind = ChildKind::ALL.into_iter().find(|k| k.info().kind == kind).expect("a child kind");
+        let types = object.types.clone().unwrap_or_default();
+        let is = |kind: &ChildKind| kind.info().kind == types.kind && kind.info().api_version() == types.api_version;
+        let kind = ChildKind::ALL.into_iter().find(is).expect("a child kind");
         self.seen_version(kind, version(object)).await;
     }
 
@@ -407,7 +412,10 @@ impl World {
     }
 
     pub(crate) async fn find(&self, kind: ChildKind, name: &str) -> Option<DynamicObject> {
-        self.api(kind).get_opt(name).await.expect("a read")
+        match self.api(kind).get_opt(name).await {
+            Err(error) if is_without(kind, &error) => None,
+            found => found.expect("a read"),
+        }
     }
 
     pub(crate) async fn create(&self, kind: ChildKind, document: Value) -> DynamicObject {
@@ -431,7 +439,10 @@ impl World {
         let mut all = Vec::new();
         let labelled = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
         for kind in ChildKind::ALL {
-            let list = self.api(kind).list(&labelled).await.expect("a list");
+            let list = match self.api(kind).list(&labelled).await {
+                Err(error) if is_without(kind, &error) => continue,
+                list => list.expect("a list"),
+            };
             all.extend(list.items.iter().map(|object| format!("{kind}/{}", object.name_any())));
         }
         all
@@ -489,6 +500,11 @@ impl World {
     pub(crate) async fn try_kubectl(&self, args: &[&str]) -> (String, bool) {
         kubectl(self.plane, args).await
     }
+}
+
+/// Whether the server is without an optional kind.
+fn is_without(kind: ChildKind, error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if kind.optional() && status.code == 404)
 }
 
 /// The operator's calls.
