@@ -267,6 +267,8 @@ fn message(input: &Input<'_>, rollout: Rollout<'_>) -> String {
     } else if rollout != Rollout::Complete {
         sentences.extend(input.waiting);
     }
+    let unmet = input.conditions.into_iter().flatten().filter(|known| known.needed && &*known.status == "False");
+    sentences.extend(unmet.map(|known| &*known.message));
     sentences.extend(input.notes.iter().map(String::as_str));
     sentences.dedup();
     sentences.join("; ")

@@ -6,7 +6,7 @@ use std::{
 };
 
 use igw::{
-    kinds,
+    kinds::{self, Parent as _},
     object::ChildKind::{Deployment, HorizontalPodAutoscaler, Ingress, Service, ServiceAccount},
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -209,4 +209,19 @@ spec:
     let key = json!({"name": "openai-secret", "key": "OPENAI_API_KEY"});
     let passed = env.as_array().into_iter().flatten().any(|var| var["valueFrom"]["secretKeyRef"] == key);
     assert!(passed, "{env}");
+    // The other kinds beside it, and the document's way to clean up.
+    let (agent, server) = (json!({"image": "example.test/agent:1"}), json!({"image": "example.test/mcp:1"}));
+    world.apply(&kinds::agent::Agent::INFO, "an-agent", agent).await;
+    world.apply(&kinds::mcp::Mcp::INFO, "tools", server).await;
+    world.ready(&kinds::agent::Agent::INFO, "an-agent").await;
+    world.ready(&kinds::mcp::Mcp::INFO, "tools").await;
+    world.kubectl(&["delete", "gateway,agent,mcp,orchestrator", "--all", "-A"]).await;
+    let gone = async {
+        while !world.children().await.is_empty() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    crate::world::within("everything to be gone", gone).await;
+    let left = world.kubectl(&["get", "secret", "openai-secret", "-n", "inference-gateway"]).await;
+    assert!(left.contains("Opaque"), "what is the user's stays: {left}");
 }
