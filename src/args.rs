@@ -6,6 +6,11 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::cards::fetch::ConnectTo;
 
+/// Image of the operator, of this very version.
+pub const IMAGE: &str = concat!("ghcr.io/inference-gateway/igw:", env!("CARGO_PKG_VERSION"));
+/// Namespace of the operator: the one of the Go operator.
+pub const NAMESPACE: &str = "inference-gateway-system";
+
 /// Kubernetes operator for inference gateways.
 ///
 /// Without a command it runs the operator, with every flag of `igw run`.
@@ -37,10 +42,14 @@ pub enum Command {
     Render(Render),
     /// Show what applying custom resources would change, field by field. Exit status 1 when something would.
     Diff(Diff),
+    /// Print everything that a cluster needs to run the operator: namespace, definitions, rights and Deployment.
+    Install(Install),
     /// Print the custom resource definitions.
     Crds,
     /// Print the role that the operator needs, generated from the kinds it makes.
     Rbac,
+    /// Print the reference of every field, as Markdown.
+    Reference,
     /// Print a shell completion script.
     Completions {
         /// Shell to complete in.
@@ -203,6 +212,27 @@ pub struct Diff {
     /// How to reach the API server.
     #[command(flatten)]
     pub connection: Connection,
+}
+
+/// Flags of `igw install`.
+#[derive(Debug, Args)]
+pub struct Install {
+    /// Image of the operator.
+    #[arg(long, value_name = "IMAGE", default_value = IMAGE, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub image: String,
+    /// Namespace to run it in.
+    #[arg(short, long, value_name = "NAME", default_value = NAMESPACE, value_parser = namespace)]
+    pub namespace: String,
+}
+
+/// As the API server takes the name of a namespace.
+fn namespace(text: &str) -> Result<String, String> {
+    let inside = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let ends = !text.starts_with('-') && !text.ends_with('-');
+    if (1..=63).contains(&text.len()) && text.chars().all(inside) && ends {
+        return Ok(text.to_owned());
+    }
+    Err("a namespace has 1 to 63 lower case letters, digits and dashes, and no dash at its ends".into())
 }
 
 /// How to print objects.

@@ -5,7 +5,7 @@
 //! No I/O here: the watches feed it, the stages read it, and it says who is to be woken.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -22,6 +22,8 @@ const TOMBSTONE: Duration = Duration::from_secs(60);
 pub struct Cache {
     inner: Mutex<Inner>,
     delivered: Notify,
+    /// Rings when somebody wants objects of an optional kind that cannot be made now.
+    pub wanted: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ struct Inner {
     tombstones: HashMap<ObjectId, (u64, Instant)>,
     /// Custom resources that wait for a name to become free.
     waiting: HashMap<ObjectId, BTreeSet<ParentId>>,
+    /// Custom resources that want objects of an optional kind and cannot have them now.
+    wanting: HashMap<ChildKind, BTreeSet<ParentId>>,
     /// Per kind.
     watches: HashMap<ChildKind, Watch>,
 }
@@ -61,6 +65,21 @@ struct Watch {
     delivered: u64,
     /// Why the kind cannot be read.
     unreadable: Option<Arc<str>>,
+    /// Whether the server is without the kind.
+    missing: bool,
+}
+
+/// Whether objects of a kind can be compared and made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// They can.
+    Known,
+    /// An optional kind has not been listed.
+    Unlisted,
+    /// They cannot be read.
+    Unreadable(Arc<str>),
+    /// The server is without the kind.
+    Missing,
 }
 
 /// Who made a state.
@@ -83,6 +102,8 @@ pub enum Seen {
     Deleted(Live),
     /// The server refuses to list or watch the kind.
     Unreadable(String),
+    /// The server is without the kind, and so without objects of it.
+    Missing,
 }
 
 impl Cache {
@@ -96,7 +117,11 @@ impl Cache {
         let mut inner = self.lock();
         let mut wake = BTreeSet::new();
         match (seen, id) {
-            (Seen::ListBegins, _) => inner.watches.entry(kind).or_default().list += 1,
+            (Seen::ListBegins, _) => {
+                let watch = inner.watches.entry(kind).or_default();
+                watch.list += 1;
+                watch.missing = false;
+            }
             (Seen::There(live), Some(id)) => {
                 let newest = live.resource_version;
                 inner.put(id, live, &mut wake, Writer::Somebody);
@@ -112,10 +137,11 @@ impl Cache {
             (Seen::ListComplete, _) => {
                 let watch = inner.watches.entry(kind).or_default();
                 let (list, newest) = (watch.list, watch.newest);
-                if watch.unreadable.take().is_some() || !watch.listed {
-                    wake.insert(Wake::Everyone);
-                }
+                let news = watch.unreadable.take().is_some() || !watch.listed;
                 watch.listed = true;
+                if news {
+                    inner.wake_all(kind, &mut wake);
+                }
                 let gone: Vec<_> = inner
                     .objects
                     .iter()
@@ -129,10 +155,35 @@ impl Cache {
             }
             (Seen::Unreadable(why), _) => {
                 let watch = inner.watches.entry(kind).or_default();
-                if watch.unreadable.is_none() {
-                    wake.insert(Wake::Everyone);
-                }
+                let news = watch.unreadable.is_none();
                 watch.unreadable = Some(why.into());
+                watch.missing = false;
+                if news {
+                    inner.wake_all(kind, &mut wake);
+                }
+            }
+            (Seen::Missing, _) => {
+                let watch = inner.watches.entry(kind).or_default();
+                let news = !watch.missing;
+                *watch = Watch {
+                    list: watch.list + 1,
+                    newest: watch.newest,
+                    delivered: watch.delivered,
+                    missing: true,
+                    ..Watch::default()
+                };
+                if news {
+                    inner.wake_all(kind, &mut wake);
+                }
+                let gone: Vec<_> = inner
+                    .objects
+                    .iter()
+                    .filter(|(id, _)| id.kind == kind)
+                    .map(|(id, entry)| (id.clone(), entry.live.resource_version))
+                    .collect();
+                for (id, version) in gone {
+                    inner.remove(&id, version, None, &mut wake, Writer::Somebody);
+                }
             }
             (Seen::There(_) | Seen::Deleted(_), None) => {}
         }
@@ -196,6 +247,29 @@ impl Cache {
         self.lock().watches.values().all(|watch| watch.unreadable.is_none())
     }
 
+    /// Wakes `parent` when objects of an optional kind can be made, or when it turns out why not.
+    pub fn want(&self, kind: ChildKind, parent: &ParentId) {
+        self.lock().wanting.entry(kind).or_default().insert(parent.clone());
+        self.wanted.notify_one();
+    }
+
+    /// Takes back every [`Cache::want`] of `parent` but those of these kinds.
+    pub fn want_only(&self, kinds: &[ChildKind], parent: &ParentId) {
+        let mut inner = self.lock();
+        for (kind, parents) in &mut inner.wanting {
+            if !kinds.contains(kind) {
+                parents.remove(parent);
+            }
+        }
+    }
+
+    /// Whether somebody wants objects of one of these kinds and cannot have them now.
+    #[must_use]
+    pub fn is_wanted(&self, kinds: &BTreeSet<ChildKind>) -> bool {
+        let inner = self.lock();
+        kinds.iter().any(|kind| inner.wanting.get(kind).is_some_and(|parents| !parents.is_empty()))
+    }
+
     /// Wakes `parent` when the name `id` becomes free or changes hands.
     pub fn wait_for(&self, id: &ObjectId, parent: &ParentId) {
         self.lock().waiting.entry(id.clone()).or_default().insert(parent.clone());
@@ -207,6 +281,30 @@ impl Cache {
             parents.remove(parent);
             !parents.is_empty()
         });
+        self.want_only(&[], parent);
+    }
+
+    /// Forgets what custom resources of a kind waited for that are not among those that are there.
+    pub fn retain(&self, kind: &str, there: &HashSet<ParentId>) {
+        let mut inner = self.lock();
+        let Inner { waiting, wanting, .. } = &mut *inner;
+        for parents in waiting.values_mut().chain(wanting.values_mut()) {
+            parents.retain(|parent| parent.kind != kind || there.contains(parent));
+        }
+        waiting.retain(|_, parents| !parents.is_empty());
+    }
+
+    /// Whether objects of a kind can be compared and made.
+    #[must_use]
+    pub fn readiness(&self, kind: ChildKind) -> Readiness {
+        match self.lock().watches.get(&kind) {
+            Some(Watch { unreadable: Some(why), .. }) => Readiness::Unreadable(Arc::clone(why)),
+            Some(Watch { missing: true, .. }) => Readiness::Missing,
+            Some(Watch { listed: true, .. }) => Readiness::Known,
+            // Nobody begins before the other kinds have been listed.
+            _ if kind.optional() => Readiness::Unlisted,
+            _ => Readiness::Known,
+        }
     }
 
     /// Why a kind cannot be read, when it cannot.
@@ -271,6 +369,11 @@ pub enum Wake {
 }
 
 impl Wake {
+    fn parent(parent: &ParentId) -> Self {
+        let ParentId { kind, namespace, name } = parent;
+        Self::Owner { kind: (*kind).into(), namespace: Arc::clone(namespace), name: (**name).into() }
+    }
+
     fn owner(namespace: &Arc<str>, live: &Live) -> Option<Self> {
         let (kind, name) = match (&live.controller, &live.claimed_by) {
             (Some(controller), _) => (&*controller.kind, &*controller.name),
@@ -282,8 +385,23 @@ impl Wake {
 }
 
 impl Inner {
+    /// Wakes whoever is concerned by news about a whole kind.
+    fn wake_all(&self, kind: ChildKind, wake: &mut BTreeSet<Wake>) {
+        if kind.optional() {
+            wake.extend(self.wanting.get(&kind).into_iter().flatten().map(Wake::parent));
+            let there = self.objects.iter().filter(|(id, _)| id.kind == kind);
+            wake.extend(there.filter_map(|(id, entry)| Wake::owner(&id.namespace, &entry.live)));
+        } else {
+            wake.insert(Wake::Everyone);
+        }
+    }
+
     fn put(&mut self, id: ObjectId, live: Live, wake: &mut BTreeSet<Wake>, writer: Writer) {
-        let list = self.watches.get(&id.kind).map_or(0, |watch| watch.list);
+        let (list, missing) = self.watches.get(&id.kind).map_or((0, false), |watch| (watch.list, watch.missing));
+        if missing {
+            // The late answer to an apply.
+            return;
+        }
         if self.tombstones.get(&id).is_some_and(|(version, _)| *version >= live.resource_version) {
             return;
         }
@@ -365,13 +483,42 @@ impl Inner {
     }
 
     fn wake_waiting(&mut self, id: &ObjectId, wake: &mut BTreeSet<Wake>) {
-        for parent in self.waiting.remove(id).into_iter().flatten() {
-            let ParentId { kind, namespace, name } = parent;
-            wake.insert(Wake::Owner { kind: kind.into(), namespace, name: (*name).into() });
-        }
+        wake.extend(self.waiting.remove(id).iter().flatten().map(Wake::parent));
     }
 }
 
 fn owner_uid(live: &Live) -> Option<Box<str>> {
     live.controller.as_ref().map(|controller| controller.uid.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{Cache, Readiness, Seen, Wake};
+    use crate::object::{ChildKind::HttpRoute, ParentId};
+
+    #[test]
+    fn whoever_wants_an_optional_kind_is_woken_when_it_comes_and_goes() {
+        let cache = Cache::default();
+        let parent = ParentId { kind: "Gateway", namespace: "ns".into(), name: "x".into() };
+        let (kinds, woken) = (BTreeSet::from([HttpRoute]), BTreeSet::from([Wake::parent(&parent)]));
+        let see = |seen| cache.watch(HttpRoute, None, seen);
+        assert_eq!(cache.readiness(HttpRoute), Readiness::Unlisted);
+        assert!(see(Seen::Missing).is_empty(), "nobody wants it");
+        cache.want(HttpRoute, &parent);
+        assert!(cache.is_wanted(&kinds));
+        assert_eq!(cache.readiness(HttpRoute), Readiness::Missing);
+        assert!(see(Seen::ListBegins).is_empty());
+        assert_eq!(cache.readiness(HttpRoute), Readiness::Unlisted);
+        assert_eq!(see(Seen::ListComplete), woken);
+        assert_eq!(cache.readiness(HttpRoute), Readiness::Known);
+        assert_eq!(see(Seen::Missing), woken);
+        assert!(see(Seen::Missing).is_empty(), "it is known");
+        assert_eq!(see(Seen::Unreadable("no".into())), woken);
+        assert_eq!(cache.readiness(HttpRoute), Readiness::Unreadable("no".into()));
+        cache.want_only(&[], &parent);
+        assert!(!cache.is_wanted(&kinds));
+        assert!(see(Seen::ListComplete).is_empty());
+    }
 }

@@ -7,6 +7,7 @@ pub mod autoscaler;
 pub mod config_map;
 pub mod duration;
 pub mod env;
+pub mod gateway_api;
 pub mod ingress;
 pub mod metadata;
 pub mod resources;

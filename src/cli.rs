@@ -2,7 +2,9 @@
 
 mod diff;
 mod generate;
+mod install;
 mod manifest;
+mod reference;
 mod render;
 mod run;
 
@@ -17,6 +19,8 @@ use crate::{
 };
 
 pub use generate::{crds, rbac};
+pub use install::{ACCOUNT, install};
+pub use reference::reference;
 
 /// Why a subcommand failed: words that end with what to do.
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -35,8 +39,10 @@ pub fn main(cli: Cli) -> ExitCode {
             },
             Err(error) => Err(error),
         },
+        Some(Command::Install(args)) => install(&args.image, &args.namespace).and_then(|text| say(&text)),
         Some(Command::Crds) => crds().and_then(|text| say(&text)),
         Some(Command::Rbac) => rbac().and_then(|text| say(&text)),
+        Some(Command::Reference) => say(&reference()),
         Some(Command::Completions { shell }) => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "igw", &mut text);

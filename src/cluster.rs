@@ -166,6 +166,7 @@ impl Refusal {
             422 if field.as_deref() == Some("metadata.uid") => Self::Gone,
             403 if causes.iter().any(|(reason, ..)| reason == "NamespaceTerminating") => Self::NamespaceTerminating,
             403 if message.contains("exceeded quota") => Self::Quota(message),
+            403 if message.contains("custom resource definition is terminating") => Self::UnknownKind(message),
             401 | 403 => Self::Forbidden(message),
             404 if sent == Sent::Create && reason == "NotFound" && message.starts_with("namespaces ") => {
                 Self::NamespaceTerminating
@@ -249,6 +250,9 @@ mod tests {
     fn a_terminating_namespace_is_told_from_other_refusals() {
         let causes = [("NamespaceTerminating", "metadata.namespace", "namespace x is being terminated")];
         assert_eq!(Refusal::read(Sent::Create, failure(403, "x", &causes)), Refusal::NamespaceTerminating);
+        let going =
+            r#"httproutes "x" is forbidden: create not allowed while custom resource definition is terminating"#;
+        assert_eq!(Refusal::read(Sent::Create, failure(403, going, &[])), Refusal::UnknownKind(going.into()));
         let quota = r#"deployments.apps "x" is forbidden: exceeded quota: q"#;
         assert_eq!(Refusal::read(Sent::Create, failure(403, quota, &[])), Refusal::Quota(quota.into()));
     }

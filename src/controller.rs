@@ -5,6 +5,7 @@
 
 mod events;
 mod feeds;
+mod optional;
 mod wakers;
 
 use std::{
@@ -64,13 +65,20 @@ pub struct Options {
     pub scope: Scope,
     /// Reconciles of one kind at a time.
     pub workers: u16,
+    /// How long to wait before asking again whether the server has a kind that is wanted and was missing.
+    pub look_again: Duration,
     /// How agents are asked for their cards.
     pub agents: fetch::Options,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scope: Scope::default(), workers: 16, agents: fetch::Options::default() }
+        Self {
+            scope: Scope::default(),
+            workers: 16,
+            look_again: Duration::from_secs(60),
+            agents: fetch::Options::default(),
+        }
     }
 }
 
@@ -82,6 +90,12 @@ pub struct Operator {
     fetcher: Fetcher,
     jobs: mpsc::UnboundedReceiver<Job>,
     workers: u16,
+    look_again: Duration,
+}
+
+/// The kinds of generated objects that every server has: nothing is decided before they have been listed.
+fn required() -> impl Iterator<Item = ChildKind> {
+    ChildKind::ALL.into_iter().filter(|kind| !kind.optional())
 }
 
 /// What tests, probes and metrics may look at while it runs.
@@ -91,13 +105,13 @@ pub struct Shared {
     /// Whether it has anything to do.
     pub activity: Activity,
     scope: Scope,
-    /// Watches that have not had their first list.
+    /// Watches that have not had their first list; those of optional kinds do not count.
     unlisted: AtomicUsize,
     listed: watch::Sender<()>,
 }
 
 impl Shared {
-    /// Whether every watch has had its first list.
+    /// Whether every watch has had its first list, but for those of optional kinds.
     #[must_use]
     pub fn ready(&self) -> bool {
         self.unlisted.load(Ordering::Acquire) == 0
@@ -125,6 +139,7 @@ impl Shared {
     fn retain(&self, kind: &str, there: &HashSet<ParentId>) {
         self.context.memories.retain(kind, there);
         self.context.config_maps.retain(kind, there);
+        self.context.cache.retain(kind, there);
         self.context.directory.retain(kind, there);
         self.context.cards.retain(kind, there);
     }
@@ -172,7 +187,7 @@ impl Operator {
             ChildKind::ALL.iter().map(|kind| s.context.cache.count(*kind) as u64).sum()
         });
         let fetcher = Fetcher::new(&options.agents)?;
-        Ok(Self { client, shared, notices, fetcher, jobs, workers: options.workers })
+        Ok(Self { client, shared, notices, fetcher, jobs, workers: options.workers, look_again: options.look_again })
     }
 
     /// What may be looked at while it runs.
@@ -186,7 +201,7 @@ impl Operator {
     /// # Errors
     /// When a part of it has ended before, which is a fault of ours: going on without it would look like working.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> Result<(), Broken> {
-        let Self { client, shared, notices, fetcher, jobs, workers } = self;
+        let Self { client, shared, notices, fetcher, jobs, workers, look_again } = self;
         let wakers = Arc::new(Wakers::default());
         let mut wiring = Wiring {
             client: client.clone(),
@@ -201,10 +216,11 @@ impl Operator {
 
         // Everything here never ends by itself, and is dropped when the last reconcile has ended.
         let mut beside = JoinSet::new();
-        shared.unlisted.fetch_add(ChildKind::ALL.len(), Ordering::AcqRel);
-        for kind in ChildKind::ALL {
+        shared.unlisted.fetch_add(required().count(), Ordering::AcqRel);
+        for kind in required() {
             beside.spawn(feeds::children(client.clone(), kind, Arc::clone(&shared), Arc::clone(&wakers)));
         }
+        beside.spawn(optional::watch(client.clone(), look_again, Arc::clone(&shared), Arc::clone(&wakers)));
         beside.spawn(feeds::config_maps(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));
         if shared.scope.is_restricted() {
             shared.unlisted.fetch_add(1, Ordering::AcqRel);
@@ -352,7 +368,7 @@ fn parents<P: Parent>(
     // The controller must not begin before the children are known: everything would look absent.
     let wait = async move {
         let mut listed = shared.listed.subscribe();
-        let settled = |()| ChildKind::ALL.iter().all(|kind| shared.context.cache.settled(*kind));
+        let settled = |()| required().all(|kind| shared.context.cache.settled(kind));
         let _ = listed.wait_for(|&()| settled(())).await;
         let namespaces = |()| !shared.scope.is_restricted() || shared.scope.listed();
         let _ = listed.wait_for(|&()| namespaces(())).await;
@@ -368,17 +384,12 @@ fn parents<P: Parent>(
 
 /// What others find of a custom resource. Returns who is to be woken.
 fn list_in_directory<P: Parent>(directory: &Directory, object: &ParentObject) -> BTreeSet<ParentId> {
-    let id = object.id(&P::INFO);
     if !P::LISTED {
         return BTreeSet::new();
     }
-    if object.metadata.deletion_timestamp.is_some() {
-        return directory.saw(&id, None);
+    match Entry::of::<P>(object) {
+        Ok(entry) => directory.saw(&object.id(&P::INFO), entry),
+        // What it said last stands while it cannot be decoded, as its pods do.
+        Err(_) => BTreeSet::new(),
     }
-    // What it said last stands while it cannot be decoded, as its pods do.
-    let Ok(spec) = object.spec::<P>() else { return BTreeSet::new() };
-    let identity = object.identity();
-    let listing = P::listing(&identity, &spec, &object.status());
-    let created = object.metadata.creation_timestamp.as_ref().map_or(0, |created| created.0.as_second());
-    directory.saw(&id, Some(Entry { labels: identity.labels, created, listing }))
 }

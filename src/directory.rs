@@ -12,8 +12,9 @@ use std::{
 use kube::core::SelectorExt as _;
 
 use crate::{
-    kinds::{Discovery, Found, Listing},
+    kinds::{Discovery, Found, InvalidSpec, Listing, Parent},
     object::ParentId,
+    parent::ParentObject,
 };
 
 /// What is found counts when it has stayed the same for so long: changes that arrive together have one effect.
@@ -41,6 +42,23 @@ pub struct Entry {
     pub created: i64,
     /// What it says of itself.
     pub listing: Listing,
+}
+
+impl Entry {
+    /// How others find a custom resource; `None` when it is going.
+    ///
+    /// # Errors
+    /// When its spec cannot be decoded.
+    pub fn of<P: Parent>(object: &ParentObject) -> Result<Option<Self>, InvalidSpec> {
+        let spec = object.spec::<P>()?;
+        if object.metadata.deletion_timestamp.is_some() {
+            return Ok(None);
+        }
+        let identity = object.identity();
+        let listing = P::listing(&identity, &spec, &object.status());
+        let created = object.metadata.creation_timestamp.as_ref().map_or(0, |created| created.0.as_second());
+        Ok(Some(Self { labels: identity.labels, created, listing }))
+    }
 }
 
 /// One search of one custom resource.
@@ -121,6 +139,18 @@ impl Directory {
         let due = after.values().filter_map(|seeker| seeker.pending.as_ref()).map(Pending::due).min();
         inner.seekers.insert(parent.clone(), after);
         if listed { Ok((found, due)) } else { Err(NotListed) }
+    }
+
+    /// Whether a custom resource has been seen.
+    #[must_use]
+    pub fn knows(&self, id: &ParentId) -> bool {
+        self.lock().entries.contains_key(id)
+    }
+
+    /// What there is to find now.
+    #[must_use]
+    pub fn find(&self, kind: &str, discovery: &Discovery) -> Arc<[Found]> {
+        self.lock().find(kind, discovery)
     }
 
     /// The oldest other custom resource of the same kind and namespace with this claim, if it is older than `parent`.

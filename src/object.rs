@@ -32,6 +32,9 @@ pub const ADOPT_ANNOTATION: &str = "inference-gateway.com/adopt";
 /// Annotation on custom resources: with the value `true`, nothing is created, changed or deleted for it.
 pub const PAUSED_ANNOTATION: &str = "inference-gateway.com/paused";
 
+/// API group of the Gateway API.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
 /// A kind of object that the operator generates. The order is the order of applying: what others need comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChildKind {
@@ -41,6 +44,10 @@ pub enum ChildKind {
     ConfigMap,
     /// `v1` Service.
     Service,
+    /// `gateway.networking.k8s.io/v1` Gateway: not the custom resource of that name.
+    ApiGateway,
+    /// `gateway.networking.k8s.io/v1` HTTPRoute.
+    HttpRoute,
     /// `apps/v1` Deployment.
     Deployment,
     /// `networking.k8s.io/v1` Ingress.
@@ -64,10 +71,12 @@ pub struct KindInfo {
 
 impl ChildKind {
     /// Every kind, in the order of applying.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ServiceAccount,
         Self::ConfigMap,
         Self::Service,
+        Self::ApiGateway,
+        Self::HttpRoute,
         Self::Deployment,
         Self::Ingress,
         Self::HorizontalPodAutoscaler,
@@ -80,6 +89,8 @@ impl ChildKind {
             Self::ServiceAccount => ("", "v1", "ServiceAccount", "serviceaccounts"),
             Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
             Self::Service => ("", "v1", "Service", "services"),
+            Self::ApiGateway => (GATEWAY_API, "v1", "Gateway", "gateways"),
+            Self::HttpRoute => (GATEWAY_API, "v1", "HTTPRoute", "httproutes"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::HorizontalPodAutoscaler => {
@@ -95,9 +106,31 @@ impl ChildKind {
         match self {
             Self::Deployment => &[Self::ServiceAccount, Self::ConfigMap],
             Self::Ingress => &[Self::Service],
+            Self::HttpRoute => &[Self::Service, Self::ApiGateway],
             // It would scale somebody else's Deployment of that name.
             Self::HorizontalPodAutoscaler => &[Self::Deployment],
             _ => &[],
+        }
+    }
+
+    /// Whether a server may be without the kind: it comes with a CustomResourceDefinition, and not with Kubernetes.
+    #[must_use]
+    pub const fn optional(self) -> bool {
+        matches!(self, Self::ApiGateway | Self::HttpRoute)
+    }
+
+    /// Whether requests from outside the cluster come in by an object of this kind.
+    #[must_use]
+    pub const fn exposes(self) -> bool {
+        matches!(self, Self::Ingress | Self::ApiGateway | Self::HttpRoute)
+    }
+
+    /// Its name where it stands alone: the kind, with its group where the kind alone would name a custom resource too.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ApiGateway => "Gateway.gateway.networking.k8s.io",
+            _ => self.info().kind,
         }
     }
 }
@@ -122,7 +155,7 @@ impl KindInfo {
 
 impl fmt::Display for ChildKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.info().kind)
+        f.write_str(self.name())
     }
 }
 

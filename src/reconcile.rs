@@ -13,6 +13,7 @@ pub mod reason;
 pub mod related;
 pub mod render;
 pub mod repair;
+mod report;
 pub mod rewrite;
 pub mod seal;
 pub mod status;
@@ -23,43 +24,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::jiff::Timestamp;
-use serde_json::Value;
 use tokio::sync::mpsc;
 
 use self::{
     apply::Stage,
-    diff::{Plan, View},
+    diff::{Blocked, Plan, View},
     memory::{Converged, Memories, Parent as ParentMemory},
     outcome::{Applied, Done, Failed, Notice, Obstacle},
     prune::Pruned,
-    reason::{Reason, Retry},
+    reason::Reason,
     related::{Sources, Unknown, related},
     render::{RenderError, Rendered, render},
-    status::{Input, Named, Verdict, Workload},
+    report::{FromSpec, Report, condition},
 };
 use crate::{
     cache::Cache,
     cards::Cards,
-    cluster::{Cluster, Refusal},
+    cluster::Cluster,
     config_maps::ConfigMaps,
     directory::Directory,
-    kinds::{Desired, KindCondition, Parent, ParentInfo, References, Related, Summary},
-    object::{
-        ChildKind, Identity, ObjectId, PAUSED_ANNOTATION, ParentId,
-        live::{self, Live},
-    },
+    kinds::{Desired, Parent, ParentInfo, References, Related, Summary},
+    object::{ChildKind, Identity, ObjectId, PAUSED_ANNOTATION, ParentId, live::Live},
     parent::ParentObject,
     pods::Pods,
     telemetry::Metrics,
 };
-
-/// How long a rollout may take before its pods are asked why they wait.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often they are asked after that.
-const ASK_AGAIN: Duration = Duration::from_secs(30);
-/// Replica counts that move during a rollout are written this much later, with whatever else has changed by then.
-const TRAILING: Duration = Duration::from_millis(300);
 
 /// What the driver works with, for all custom resources of all kinds.
 #[derive(Debug)]
@@ -108,8 +97,8 @@ impl View for CacheView<'_> {
     fn owned(&self) -> Vec<(ObjectId, Arc<Live>)> {
         self.cache.owned_by(self.uid)
     }
-    fn unreadable(&self, id: &ObjectId) -> Option<Arc<str>> {
-        self.cache.unreadable(id.kind)
+    fn withheld(&self, kind: ChildKind) -> Option<Blocked> {
+        apply::withheld(self.cache, kind)
     }
 }
 
@@ -267,6 +256,10 @@ impl<C: Cluster> Turn<'_, C> {
             self.memory.rolled_at = self.now;
             self.memory.pods = None;
         }
+        if applied.undecided() {
+            // The list that is missing brings another look at once; what was said before stands until then.
+            return (self.memory.apply.next_try(self.now), false);
+        }
         let status = self
             .status(Report {
                 from_spec: Some(FromSpec::of(&rendered.desired)),
@@ -355,113 +348,6 @@ impl<C: Cluster> Turn<'_, C> {
         self.status(Report { failures: &failures, workload, ..report }).await
     }
 
-    /// Makes the status and writes it when it differs.
-    async fn status(&mut self, report: Report<'_>) -> Option<Duration> {
-        let Context { cluster, cache, metrics, .. } = self.context;
-        let before = self.memory.status_before(self.object);
-        let unreadable = cache.unreadable(ChildKind::Deployment);
-        // Without a Deployment there are no pods to ask.
-        let starting = report.workload.as_ref().is_some_and(|live| {
-            let unfinished = |r: &live::Rollout| !r.complete() || r.observed_generation != live.generation;
-            live.rollout.as_deref().is_none_or(unfinished)
-        });
-        if starting && !self.memory.rolling {
-            // Whoever began this rollout: its pods get their time, and the last one's say nothing of them.
-            self.memory.rolled_at = self.now;
-            self.memory.pods = None;
-        }
-        self.memory.rolling = starting;
-        // Pods that have not been made say nothing; their Deployment's next event does.
-        let has_pods = report.workload.as_ref().is_some_and(|l| l.rollout.as_ref().is_some_and(|r| r.replicas > 0));
-        let ask = if starting && has_pods && unreadable.is_none() { self.ask_pods().await } else { None };
-        let pods = self.memory.pods.as_ref();
-        let missing = match pods {
-            Some(pods) => pods.missing.clone(),
-            // Nothing is known yet in this process: what was known before it started still stands.
-            None if starting && !report.rolled => previously_missing(&before),
-            None => None,
-        };
-        let waiting = match pods {
-            Some(pods) => pods.waiting.clone(),
-            None if starting && !report.rolled => previously_waiting(&before),
-            None => None,
-        };
-        let now = timestamp();
-        let input = Input {
-            generation: self.identity.generation,
-            before: &before,
-            summary: self.summary,
-            from_spec: report.from_spec.map(|from_spec| from_spec.status),
-            conditions: report.from_spec.map(|from_spec| from_spec.conditions),
-            notes: report.from_spec.map(|from_spec| from_spec.notes).unwrap_or_default(),
-            failures: report.failures,
-            objects: report.objects,
-            wrote: report.wrote,
-            taken_over: report.taken_over,
-            workload: match (&unreadable, &report.workload) {
-                (Some(why), _) => Workload::Unreadable(why),
-                (None, Some(live)) => Workload::Live { live, rolled: report.rolled },
-                (None, None) => Workload::Absent { conflict: report.conflict },
-            },
-            references: match (&missing, report.names_some) {
-                (Some(missing), _) if starting => Named::Missing(missing),
-                (_, true) => Named::Some,
-                (_, false) => Named::None,
-            },
-            waiting: waiting.as_deref(),
-            now: &now,
-        };
-        let due = self.memory.counts_due.filter(|due| *due <= self.now);
-        let new = match status::status(&input) {
-            Verdict::Same => {
-                self.memory.counts_due = None;
-                return ask;
-            }
-            Verdict::Later(_) if due.is_none() => {
-                let due = *self.memory.counts_due.get_or_insert(self.now + TRAILING);
-                let wait = due.saturating_duration_since(self.now);
-                return Some(ask.map_or(wait, |ask| ask.min(wait)));
-            }
-            Verdict::Later(new) | Verdict::Write(new) => new,
-        };
-        self.memory.counts_due = None;
-        match cluster.apply_status(&self.info, self.identity, &new).await {
-            Ok(version) => {
-                metrics.status_write(self.info.kind);
-                self.memory.status_failures = 0;
-                self.memory.wrote_status(version, new);
-                ask
-            }
-            // The custom resource is gone, or going: there is nothing to say any more.
-            Err(Refusal::Gone | Refusal::NamespaceTerminating) => None,
-            Err(refusal) => {
-                tracing::warn!(parent = %self.id, %refusal, "failed to write the status");
-                self.memory.status_failures += 1;
-                let wait = if refusal.needs_somebody() { Retry::Slowly } else { Retry::Soon };
-                let wait = wait.delay(self.memory.status_failures - 1, self.identity.generation.unsigned_abs());
-                [wait, ask].into_iter().flatten().min()
-            }
-        }
-    }
-
-    /// Asks why pods wait once a rollout takes too long; returns when to ask again.
-    async fn ask_pods(&mut self) -> Option<Duration> {
-        let due = match &self.memory.pods {
-            Some(pods) => pods.at + ASK_AGAIN,
-            None => self.memory.rolled_at + PATIENCE,
-        };
-        if due > self.now {
-            return Some(due - self.now);
-        }
-        match self.context.pods.waiting(&self.context.cluster, &self.identity.namespace, due).await {
-            Some(waiting) => {
-                self.memory.pods = Some(memory::PodsSeen::new(&self.identity.name, &waiting, self.now));
-                Some(ASK_AGAIN)
-            }
-            None => Some(ASK_AGAIN / 3),
-        }
-    }
-
     fn tell(&self, notices: &[Notice]) {
         for notice in notices {
             tracing::info!(parent = %self.id, reason = notice.reason, "{}", notice.message);
@@ -471,34 +357,6 @@ impl<C: Cluster> Turn<'_, C> {
                 self.context.metrics.event_dropped();
             }
         }
-    }
-}
-
-/// What a turn tells the status stage.
-#[derive(Default)]
-struct Report<'a> {
-    from_spec: Option<FromSpec<'a>>,
-    failures: &'a [Failed],
-    objects: usize,
-    wrote: bool,
-    taken_over: Option<&'a str>,
-    workload: Option<Arc<Live>>,
-    conflict: bool,
-    rolled: bool,
-    names_some: bool,
-}
-
-/// What a status says that follows from the spec and what is related to it.
-#[derive(Clone, Copy)]
-struct FromSpec<'a> {
-    status: &'a serde_json::Map<String, Value>,
-    conditions: &'a [KindCondition],
-    notes: &'a [String],
-}
-
-impl<'a> FromSpec<'a> {
-    fn of(desired: &'a Desired) -> Self {
-        Self { status: &desired.status, conditions: &desired.conditions, notes: &desired.notes }
     }
 }
 
@@ -513,25 +371,6 @@ fn taken_over(applied: &Applied) -> Option<String> {
     let said: Vec<_> =
         applied.notices.iter().filter(|n| n.reason == "FieldConflict").map(|n| n.message.as_str()).collect();
     (!said.is_empty()).then(|| said.join("; "))
-}
-
-fn previously_missing(status: &Value) -> Option<String> {
-    let known = condition(status, "ReferencesResolved").filter(|known| known["status"] == "False")?;
-    known["message"].as_str().map(str::to_owned)
-}
-
-fn previously_waiting(status: &Value) -> Option<String> {
-    let sentences = status["message"].as_str()?.split("; ");
-    sentences.into_iter().find(|sentence| sentence.starts_with(memory::PODS_WAIT)).map(str::to_owned)
-}
-
-fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
-    status["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
-}
-
-fn timestamp() -> String {
-    let now = Timestamp::now();
-    format!("{}", Timestamp::from_second(now.as_second()).unwrap_or(now))
 }
 
 fn log(parent: &ParentId, plan: &Plan) {

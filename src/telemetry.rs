@@ -107,7 +107,7 @@ impl Metrics {
     pub fn record(&self, parent: &'static str, plan: &Plan, applied: &Applied, pruned: &Pruned) {
         debug_assert!(plan.changes.len() >= applied.outcomes.len(), "every outcome was planned");
         for outcome in &applied.outcomes {
-            let kind = outcome.id.kind.info().kind;
+            let kind = outcome.id.kind.name();
             let labels = |name, value| {
                 [KeyValue::new("parent", parent), KeyValue::new("kind", kind), KeyValue::new(name, value)]
             };
@@ -121,12 +121,12 @@ impl Metrics {
             }
         }
         for id in &applied.not_taken {
-            self.not_taken.add(1, &[KeyValue::new("kind", id.kind.info().kind)]);
+            self.not_taken.add(1, &[KeyValue::new("kind", id.kind.name())]);
         }
         for id in &pruned.deleted {
             let labels = [
                 KeyValue::new("parent", parent),
-                KeyValue::new("kind", id.kind.info().kind),
+                KeyValue::new("kind", id.kind.name()),
                 KeyValue::new("action", "delete"),
             ];
             self.changes.add(1, &labels);

@@ -1,16 +1,23 @@
 //! `igw diff`: what applying custom resources would change, asked of the server by dry-run, or of files.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use kube::{Api, Client, api::ListParams};
 use serde_json::Value;
 
-use super::{Error, connect, manifest, render::Given, render::config_maps_in, render::given};
+use super::{
+    Error, connect, manifest,
+    render::{Given, Known, given},
+};
 use crate::{
     args::Diff,
     cluster::{Apply, Cluster as _, kube::KubeCluster},
     config_maps,
-    kinds::ParentInfo,
+    directory::{Directory, Entry},
+    kinds::{self, Parent, ParentInfo, References, Visitor},
     object::{
         ChildKind, FIELD_MANAGER, MANAGED_BY, MANAGED_BY_LABEL, ObjectId,
         compare::compare,
@@ -18,7 +25,7 @@ use crate::{
         object_at,
     },
     parent::ParentObject,
-    reconcile::diff::{Accepted, Action, Change, Field, Plan, View, diff as plan},
+    reconcile::diff::{Accepted, Action, Blocked, Change, Field, Plan, View, diff as plan},
     reconcile::seal::Sealed,
 };
 
@@ -27,6 +34,8 @@ use crate::{
 struct Snapshot {
     objects: HashMap<ObjectId, Arc<Live>>,
     uid: String,
+    /// Kinds that the server is without.
+    missing: BTreeSet<ChildKind>,
 }
 
 impl View for Snapshot {
@@ -37,8 +46,8 @@ impl View for Snapshot {
         let ours = |live: &Live| live.controller.as_ref().is_some_and(|controller| *controller.uid == *self.uid);
         self.objects.iter().filter(|(_, live)| ours(live)).map(|(id, live)| (id.clone(), Arc::clone(live))).collect()
     }
-    fn unreadable(&self, _: &ObjectId) -> Option<Arc<str>> {
-        None
+    fn withheld(&self, kind: ChildKind) -> Option<Blocked> {
+        self.missing.contains(&kind).then_some(Blocked::Missing(kind))
     }
 }
 
@@ -49,15 +58,17 @@ pub(super) async fn diff(args: &Diff) -> Result<(String, bool), Error> {
     let mut differs = false;
     let client = if args.offline { None } else { Some(connect(&args.connection).await?) };
     let live_files = manifest::read(&args.live)?;
-    let file_maps = config_maps_in(&[documents.as_slice(), live_files.as_slice()].concat(), &args.namespace);
+    let all = [live_files.as_slice(), documents.as_slice()].concat();
     for mut document in documents {
-        // First without ConfigMaps, to know whose document it is; then with what the server or the files have.
-        let Some(first) = given(&mut document, &args.namespace, |_, _| None)? else { continue };
-        let mut digests = file_maps.clone();
+        // What is in the files is about to be applied, so it comes before what the server has.
+        let mut known = Known::in_documents(&all, &args.namespace);
+        // First to know whose document it is and what it looks for; then with what the server has.
+        let Some(first) = given(&mut document, &args.namespace, &known)? else { continue };
         let mut snapshot = Snapshot::default();
         let stored = match &client {
             Some(client) => {
-                digests.extend(server_maps(client, &first.identity.namespace).await?);
+                known.config_maps.extend(server_maps(client, &first.identity.namespace).await?);
+                server_listings(client, &first.references, &known.directory).await?;
                 stored(client, &first).await?
             }
             None => live_files.iter().find(|live| is_same(live, &document)).cloned(),
@@ -65,8 +76,7 @@ pub(super) async fn diff(args: &Diff) -> Result<(String, bool), Error> {
         if let Some(stored) = &stored {
             document["metadata"]["uid"] = stored["metadata"]["uid"].clone();
         }
-        let known = |namespace: &str, name: &str| digests.get(&(namespace.to_owned(), name.to_owned())).cloned();
-        let Some(given) = given(&mut document, &args.namespace, known)? else { continue };
+        let Some(given) = given(&mut document, &args.namespace, &known)? else { continue };
         snapshot.uid.clone_from(&given.identity.uid);
         match &client {
             Some(client) => server_objects(client, &given, &mut snapshot).await?,
@@ -157,7 +167,33 @@ async fn stored(client: &Client, given: &Given) -> Result<Option<Value>, Error> 
     Ok(found.map(|object| serde_json::json!({"metadata": {"uid": object.metadata.uid}})))
 }
 
-async fn server_maps(client: &Client, namespace: &str) -> Result<HashMap<(String, String), String>, Error> {
+/// Takes in the custom resources that are looked for, but for those that are known.
+async fn server_listings(client: &Client, references: &References, directory: &Directory) -> Result<(), Error> {
+    struct Listed(Vec<(ParentInfo, fn(&ParentObject) -> Option<Entry>)>);
+    impl Visitor for Listed {
+        fn visit<P: Parent>(&mut self) {
+            self.0.push((P::INFO, |object| Entry::of::<P>(object).ok().flatten()));
+        }
+    }
+    let mut kinds = Listed(Vec::new());
+    kinds::for_each(&mut kinds);
+    for (info, entry) in kinds.0 {
+        let Some(discovery) = references.discoveries.get(info.kind) else { continue };
+        let api: Api<ParentObject> = Api::namespaced_with(client.clone(), &discovery.namespace, &info);
+        let list = api.list(&ListParams::default()).await.map_err(|error| {
+            format!("failed to list {} in {}: {error}; check your rights", info.plural, discovery.namespace)
+        })?;
+        for object in &list.items {
+            let id = object.id(&info);
+            if !directory.knows(&id) {
+                directory.saw(&id, entry(object));
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn server_maps(client: &Client, namespace: &str) -> Result<BTreeMap<(String, String), String>, Error> {
     let api: Api<config_maps::Watched> = Api::namespaced(client.clone(), namespace);
     let list = api.list(&ListParams::default()).await?;
     let name = |map: &config_maps::Watched| kube::ResourceExt::name_any(map);
@@ -169,8 +205,13 @@ async fn server_objects(client: &Client, given: &Given, snapshot: &mut Snapshot)
     for kind in ChildKind::ALL {
         let api: Api<Watched> = Api::namespaced_with(client.clone(), namespace, &kind.info());
         let labelled = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
-        let list =
-            api.list(&labelled).await.map_err(|error| format!("failed to list {kind}: {error}; check your rights"))?;
+        let list = match api.list(&labelled).await {
+            Err(kube::Error::Api(status)) if kind.optional() && status.code == 404 => {
+                snapshot.missing.insert(kind);
+                continue;
+            }
+            list => list.map_err(|error| format!("failed to list {kind}: {error}; check your rights"))?,
+        };
         for Watched(wire) in &list.items {
             keep(kind, wire, snapshot);
         }
@@ -178,6 +219,7 @@ async fn server_objects(client: &Client, given: &Given, snapshot: &mut Snapshot)
     // Objects of the wanted names without our label are somebody else's, or have lost it.
     for wanted in &given.sealed {
         if !snapshot.objects.contains_key(&wanted.id)
+            && !snapshot.missing.contains(&wanted.id.kind)
             && let Some(live) = KubeCluster::new(client.clone()).get(&wanted.id).await?
         {
             snapshot.objects.insert(wanted.id.clone(), Arc::new(live));

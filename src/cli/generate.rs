@@ -1,6 +1,5 @@
 //! `igw crds` and `igw rbac`: what is installed, generated from the list of kinds.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::{Value, json};
 
 use super::{Error, manifest};
@@ -9,22 +8,15 @@ use crate::{
     object::ChildKind,
 };
 
+/// Name of the operator's ClusterRole.
+pub(super) const ROLE: &str = "operator-manager-role";
+
 /// Every custom resource definition, as YAML documents.
 ///
 /// # Errors
 /// When a definition cannot be written as YAML.
 pub fn crds() -> Result<String, Error> {
-    #[derive(Default)]
-    struct All(Vec<CustomResourceDefinition>);
-    impl Visitor for All {
-        fn visit<P: Parent>(&mut self) {
-            self.0.push(P::crd());
-        }
-    }
-    let mut all = All::default();
-    kinds::for_each(&mut all);
-    let documents: Vec<Value> = all.0.into_iter().map(|crd| json!(crd)).collect();
-    manifest::yaml(&documents)
+    manifest::yaml(&definitions())
 }
 
 /// The operator's ClusterRole, as YAML: what it does and nothing else.
@@ -32,6 +24,30 @@ pub fn crds() -> Result<String, Error> {
 /// # Errors
 /// When it cannot be written as YAML.
 pub fn rbac() -> Result<String, Error> {
+    manifest::yaml(&[role()])
+}
+
+/// Every custom resource definition.
+pub(super) fn definitions() -> Vec<Value> {
+    #[derive(Default)]
+    struct All(Vec<Value>);
+    impl Visitor for All {
+        fn visit<P: Parent>(&mut self) {
+            self.0.push(json!(P::crd()));
+        }
+    }
+    let mut all = All::default();
+    kinds::for_each(&mut all);
+    all.0
+}
+
+/// Labels of what is installed.
+pub(super) fn labels() -> Value {
+    json!({"app.kubernetes.io/name": "operator"})
+}
+
+/// The operator's ClusterRole.
+pub(super) fn role() -> Value {
     #[derive(Default)]
     struct Plurals(Vec<&'static str>);
     impl Visitor for Plurals {
@@ -68,10 +84,10 @@ pub fn rbac() -> Result<String, Error> {
         json!({"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get", "list", "watch"]}),
         json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}),
     ]);
-    manifest::yaml(&[json!({
+    json!({
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
-        "metadata": {"name": "operator-manager-role"},
+        "metadata": {"name": ROLE, "labels": labels()},
         "rules": rules,
-    })])
+    })
 }

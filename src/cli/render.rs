@@ -8,7 +8,8 @@ use super::{Error, manifest};
 use crate::{
     args::{Output, Render},
     config_maps,
-    kinds::{self, Parent, Related, Visitor},
+    directory::{Directory, Entry},
+    kinds::{self, Parent, References, Related, Visitor},
     object::{INTENT_ANNOTATION, Identity},
     parent::ParentObject,
     reconcile::{self, seal::Sealed},
@@ -18,21 +19,17 @@ use crate::{
 pub(super) struct Given {
     pub(super) object: ParentObject,
     pub(super) identity: Identity,
+    pub(super) references: References,
     pub(super) sealed: Vec<Sealed>,
     pub(super) info: kinds::ParentInfo,
 }
 
 pub(super) fn render(args: &Render) -> Result<String, Error> {
     let documents = manifest::read(&args.files)?;
-    let config_maps = config_maps_in(&documents, &args.namespace);
+    let known = Known::in_documents(&documents, &args.namespace);
     let mut objects = Vec::new();
     for mut document in documents {
-        let Some(given) = given(&mut document, &args.namespace, |namespace, name| {
-            config_maps.get(&(namespace.to_owned(), name.to_owned())).cloned()
-        })?
-        else {
-            continue;
-        };
+        let Some(given) = given(&mut document, &args.namespace, &known)? else { continue };
         objects.extend(given.sealed.into_iter().map(|sealed| without_uid(sealed.body, &given.identity)));
     }
     if objects.is_empty() {
@@ -64,8 +61,53 @@ fn without_uid(mut body: Value, identity: &Identity) -> Value {
     body
 }
 
+/// What custom resources are related to, as files or a server have it.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Digests of ConfigMaps by namespace and name.
+    pub(super) config_maps: BTreeMap<(String, String), String>,
+    /// Custom resources that others look for.
+    pub(super) directory: Directory,
+}
+
+impl Known {
+    /// What is among the documents.
+    pub(super) fn in_documents(documents: &[Value], namespace: &str) -> Self {
+        struct List<'a> {
+            document: &'a Value,
+            directory: &'a Directory,
+        }
+        impl Visitor for List<'_> {
+            fn visit<P: Parent>(&mut self) {
+                // One that cannot be read says so when it is rendered itself.
+                if P::LISTED
+                    && is::<P>(self.document)
+                    && let Ok(object) = ParentObject::from_manifest(self.document)
+                    && let Ok(entry) = Entry::of::<P>(&object)
+                {
+                    self.directory.saw(&object.id(&P::INFO), entry);
+                }
+            }
+        }
+        let directory = Directory::default();
+        for document in documents {
+            let document = &with_namespace(document.clone(), namespace);
+            kinds::for_each(&mut List { document, directory: &directory });
+        }
+        Self { config_maps: config_maps_in(documents, namespace), directory }
+    }
+
+    fn related(&self, identity: &Identity, references: &References) -> Related {
+        let key = |name: &String| (identity.namespace.clone(), name.clone());
+        let digest = |name: &String| Some((name.clone(), self.config_maps.get(&key(name))?.clone()));
+        let config_maps = references.config_maps.iter().filter_map(digest).collect();
+        let found = references.discoveries.iter().map(|(kind, wanted)| (*kind, self.directory.find(kind, wanted)));
+        Related { config_maps, found: found.collect(), ..Related::default() }
+    }
+}
+
 /// Digests of the ConfigMaps among the documents.
-pub(super) fn config_maps_in(documents: &[Value], namespace: &str) -> BTreeMap<(String, String), String> {
+fn config_maps_in(documents: &[Value], namespace: &str) -> BTreeMap<(String, String), String> {
     let maps = documents.iter().filter(|d| d["kind"] == "ConfigMap" && d["apiVersion"] == "v1");
     maps.filter_map(|document| {
         let map: config_maps::Watched = serde_json::from_str(&document.to_string()).ok()?;
@@ -76,47 +118,46 @@ pub(super) fn config_maps_in(documents: &[Value], namespace: &str) -> BTreeMap<(
     .collect()
 }
 
+fn is<P: Parent>(document: &Value) -> bool {
+    document["apiVersion"] == format!("{}/{}", P::INFO.group, P::INFO.version) && document["kind"] == P::INFO.kind
+}
+
+fn with_namespace(mut document: Value, namespace: &str) -> Value {
+    if document["metadata"]["namespace"].is_null() && document["metadata"].is_object() {
+        document["metadata"]["namespace"] = namespace.into();
+    }
+    document
+}
+
 /// Renders a document if it is a custom resource of the operator.
-pub(super) fn given(
-    document: &mut Value,
-    namespace: &str,
-    config_map: impl Fn(&str, &str) -> Option<String>,
-) -> Result<Option<Given>, Error> {
-    struct Render<'a, F> {
+pub(super) fn given(document: &mut Value, namespace: &str, known: &Known) -> Result<Option<Given>, Error> {
+    struct Render<'a> {
         document: &'a Value,
-        config_map: F,
+        known: &'a Known,
         result: Result<Option<Given>, Error>,
     }
-    impl<F: Fn(&str, &str) -> Option<String>> Visitor for Render<'_, F> {
+    impl Visitor for Render<'_> {
         fn visit<P: Parent>(&mut self) {
-            let api_version = format!("{}/{}", P::INFO.group, P::INFO.version);
-            if self.document["apiVersion"] == api_version && self.document["kind"] == P::INFO.kind {
+            if is::<P>(self.document) {
                 self.result = self.one::<P>().map(Some);
             }
         }
     }
-    impl<F: Fn(&str, &str) -> Option<String>> Render<'_, F> {
+    impl Render<'_> {
         fn one<P: Parent>(&self) -> Result<Given, Error> {
             let object = ParentObject::from_manifest(self.document)?;
             let (id, identity) = (object.id(&P::INFO), object.identity());
             let failed = |error: &dyn std::fmt::Display| format!("failed to render {id}: {error}");
             let spec = object.spec::<P>().map_err(|error| failed(&error))?;
             let references = P::references(&identity, &spec).map_err(|error| failed(&error))?;
-            let names = references.config_maps;
-            let found = names.into_iter().filter_map(|name| {
-                let digest = (self.config_map)(&identity.namespace, &name)?;
-                Some((name, digest))
-            });
-            let related = Related { config_maps: found.collect(), ..Related::default() };
+            let related = self.known.related(&identity, &references);
             let rendered =
                 reconcile::render::render::<P>(&identity, &spec, &related).map_err(|error| failed(&error))?;
-            Ok(Given { object, identity, sealed: rendered.sealed, info: P::INFO })
+            Ok(Given { object, identity, references, sealed: rendered.sealed, info: P::INFO })
         }
     }
-    if document["metadata"]["namespace"].is_null() && document["metadata"].is_object() {
-        document["metadata"]["namespace"] = namespace.into();
-    }
-    let mut render = Render { document, config_map, result: Ok(None) };
+    *document = with_namespace(document.take(), namespace);
+    let mut render = Render { document, known, result: Ok(None) };
     kinds::for_each(&mut render);
     render.result
 }

@@ -20,17 +20,27 @@ use crate::{
 };
 
 /// How long to wait before a kind that may not be read is listed again.
-const REFUSED_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const REFUSED_AGAIN: Duration = Duration::from_secs(5);
 
-/// Feeds one kind of generated object into the cache and wakes whom it concerns.
+/// Why a watch is not followed any more.
+enum Ended {
+    /// Its start was refused.
+    Refused,
+    /// The server is without the kind.
+    Missing,
+}
+
+/// Feeds one kind of generated object into the cache and wakes whom it concerns. Returns when an optional kind is gone.
 pub(super) async fn children(client: Client, kind: ChildKind, shared: Arc<Shared>, wakers: Arc<Wakers>) {
     let api: Api<Watched> = Api::all_with(client, &kind.info());
     let config = watcher::Config::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}")).page_size(PAGE);
-    let mut counted = false;
+    let mut counted = kind.optional();
     loop {
         let events = watcher(api.clone(), config.clone()).default_backoff();
-        follow(kind, events, &shared, &wakers, &mut counted).await;
-        tokio::time::sleep(REFUSED_AGAIN).await;
+        match follow(kind, events, &shared, &wakers, &mut counted).await {
+            Ended::Refused => tokio::time::sleep(REFUSED_AGAIN).await,
+            Ended::Missing => return,
+        }
     }
 }
 
@@ -42,7 +52,7 @@ async fn follow(
     shared: &Shared,
     wakers: &Wakers,
     counted: &mut bool,
-) {
+) -> Ended {
     let mut events = pin!(events);
     while let Some(event) = events.next().await {
         let start_refused = matches!(&event, Err(error) if refused(error).is_some() && !matches!(error, watcher::Error::InitialListFailed(_)));
@@ -60,11 +70,16 @@ async fn follow(
                 (Some(identity(kind, &watched)), Seen::Deleted(Live::new(kind, &watched.0)))
             }
             Ok(watcher::Event::InitDone) => {
-                shared.context.metrics.listed(kind.info().kind);
+                shared.context.metrics.listed(kind.name());
                 (None, Seen::ListComplete)
             }
+            Err(error) if kind.optional() && is_missing(&error) => return Ended::Missing,
             Err(error) => match refused(&error) {
                 Some(why) => (None, Seen::Unreadable(format!("failed to list {}: {why}", kind.info().plural))),
+                // Whoever wants an optional kind waits for its first list, and is told when that does not come.
+                None if kind.optional() && !shared.context.cache.listed(kind) => {
+                    (None, Seen::Unreadable(format!("failed to list {}: {error}", kind.info().plural)))
+                }
                 None => {
                     tracing::warn!(%kind, %error, "the watch failed and is started again");
                     continue;
@@ -82,14 +97,24 @@ async fn follow(
         wakers.all(shared, wake);
         cache.delivered(kind);
         if start_refused {
-            return;
+            return Ended::Refused;
         }
     }
+    Ended::Refused
 }
 
 fn identity(kind: ChildKind, watched: &Watched) -> ObjectId {
     let (namespace, name) = watched.0.key();
     ObjectId::new(kind, namespace, name)
+}
+
+/// Whether the server has no such kind.
+fn is_missing(error: &watcher::Error) -> bool {
+    matches!(
+        error,
+        watcher::Error::InitialListFailed(kube::Error::Api(status)) | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+            if status.code == 404
+    )
 }
 
 /// The server's words, when a list or watch is refused and not only disturbed.

@@ -7,8 +7,12 @@
 pub mod desired;
 mod env;
 mod exposure;
+pub mod gateway_api;
+pub mod guardrails;
 pub mod network;
+mod notes;
 pub mod pods;
+pub mod routing;
 pub mod server;
 pub mod status;
 pub mod tools;
@@ -24,8 +28,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::{
+    gateway_api::GatewayApi,
+    guardrails::Guardrails,
     network::{Ingress, Service},
     pods::{Resources, ServiceAccount},
+    routing::Routing,
     server::{Auth, Server},
     status::GatewayStatus,
     tools::Mcp,
@@ -36,7 +43,7 @@ use super::{
 use crate::{children::metadata::MAX_NAME, object::Identity};
 
 /// An inference gateway: one API in front of many model providers. The operator runs it as a Deployment with a Service,
-/// and adds an Ingress and an autoscaler when asked to.
+/// and adds an Ingress, a route of the Gateway API and an autoscaler when asked to.
 #[expect(clippy::duplicated_attributes, reason = "two printer columns may have one type and one priority")]
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[kube(
@@ -58,6 +65,7 @@ use crate::{children::metadata::MAX_NAME, object::Identity};
     printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
     printcolumn(name = "Providers", type_ = "string", json_path = ".status.providerSummary"),
+    printcolumn(name = "MCPs", type_ = "integer", json_path = ".status.mcpServerCount"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.replicas", priority = 1),
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
@@ -87,6 +95,14 @@ pub struct GatewaySpec {
     pub service: Service,
     /// Access from outside the cluster by an Ingress.
     pub ingress: Ingress,
+    /// Access from outside the cluster by the Gateway API.
+    #[serde(rename = "gatewayAPI")]
+    pub gateway_api: GatewayApi,
+    /// Which model answers a request. With `gateway` or `httpRoute` inside it means the same as `gatewayAPI`, as it did in
+    /// earlier versions.
+    pub routing: Routing,
+    /// Policies that requests and answers have to pass.
+    pub guardrails: Guardrails,
     /// Automatic scaling of the number of pods.
     pub hpa: Hpa,
     /// The ServiceAccount that the pods run under.
@@ -107,6 +123,9 @@ impl Default for GatewaySpec {
             resources: Resources::default(),
             service: Service::default(),
             ingress: Ingress::default(),
+            gateway_api: GatewayApi::default(),
+            routing: Routing::default(),
+            guardrails: Guardrails::default(),
             hpa: Hpa::default(),
             service_account: ServiceAccount::default(),
         }
@@ -169,12 +188,23 @@ impl GatewaySpec {
         self.active_providers().flat_map(|provider| &provider.env).filter_map(|var| var.value_from.as_ref())
     }
 
-    /// Names of the ConfigMaps that the pods read.
+    /// Names of the ConfigMaps of others that the pods read.
     fn config_maps(&self) -> BTreeSet<String> {
         let mut names: BTreeSet<_> =
             self.sources().filter_map(|source| source.config_map_key_ref.as_ref()).map(|r| r.name.clone()).collect();
+        names.extend(self.auth.ca_certificate().map(|r| r.name.clone()));
+        names.extend(self.routing.foreign_config_map().map(Into::into));
+        names.extend(self.guardrails.config_map().map(Into::into));
         names.remove("");
         names
+    }
+
+    /// The Gateway API in its own block or in the older one, and the name of that block.
+    fn gateway_api(&self) -> (&'static str, GatewayApi) {
+        match self.routing.as_gateway_api().filter(|_| !self.gateway_api.enabled) {
+            Some(older) => ("routing", older),
+            None => ("gatewayAPI", self.gateway_api.clone()),
+        }
     }
 }
 
@@ -190,7 +220,7 @@ impl Parent for Gateway {
         schema::finish(<Self as CustomResourceExt>::crd(), (MAX_NAME, "the Service has the same name"))
     }
 
-    fn references(_: &Identity, spec: &GatewaySpec) -> Result<References, InvalidSpec> {
+    fn references(parent: &Identity, spec: &GatewaySpec) -> Result<References, InvalidSpec> {
         let mut secrets: BTreeSet<_> =
             spec.sources().filter_map(|source| source.secret_key_ref.as_ref()).map(|r| r.name.clone()).collect();
         secrets.extend(spec.server.certificate().into_iter().flat_map(|(cert, key)| [cert.name, key.name]));
@@ -199,7 +229,9 @@ impl Parent for Gateway {
         // A name left out is refused by the schema; in what was stored before it, it names nothing.
         secrets.remove("");
         let config_maps = spec.config_maps();
-        Ok(References { config_maps, secrets, ..References::default() })
+        let discoveries =
+            spec.mcp.discovery(parent)?.map(|discovery| (tools::DISCOVERED, discovery)).into_iter().collect();
+        Ok(References { config_maps, secrets, discoveries, ..References::default() })
     }
 
     fn desired(parent: &Identity, spec: &GatewaySpec, related: &Related) -> Result<Desired, InvalidSpec> {

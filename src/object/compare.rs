@@ -106,10 +106,10 @@ fn compare_list(trail: &Trail<'_>, wanted: &[Value], live: &[Value], changes: &m
 }
 
 /// The merge keys of a list, as the API types declare them (`x-kubernetes-list-map-keys` and patch merge keys of
-/// Kubernetes 1.36); `None` for lists that have one owner.
+/// Kubernetes 1.36 and of the Gateway API 1.6); `None` for lists that have one owner.
 fn merge_keys(trail: &Trail<'_>, first: &Value) -> Option<&'static [&'static str]> {
     Some(match trail.last_fields().0? {
-        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" => &["name"],
+        "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" | "listeners" => &["name"],
         "ports" if first.get("containerPort").is_some() => &["containerPort", "protocol"],
         "ports" if first.get("port").is_some() => &["port", "protocol"],
         "volumeMounts" => &["mountPath"],
@@ -210,6 +210,16 @@ mod tests {
         check(&json!({"limits": {"cpu": 1}}), &json!({"limits": {"cpu": "1"}}), &[]);
         check(&json!({"targetPort": "80"}), &json!({"targetPort": 80}), &[]);
         check(&json!({"value": "1"}), &json!({"value": "1000m"}), &[".value"]);
+    }
+
+    #[test]
+    fn listeners_go_by_name_and_routes_have_one_owner() {
+        let live =
+            json!({"listeners": [{"name": "theirs", "port": 81}, {"name": "http", "port": 80, "protocol": "HTTP"}]});
+        check(&json!({"listeners": [{"name": "http", "port": 80}]}), &live, &[]);
+        check(&json!({"listeners": [{"name": "http", "port": 81}]}), &live, &[r#".listeners[name="http"].port"#]);
+        let live = json!({"parentRefs": [{"name": "a", "group": "g"}, {"name": "b"}], "hostnames": ["x"]});
+        check(&json!({"parentRefs": [{"name": "a"}], "hostnames": ["y"]}), &live, &[".hostnames[0]", ".parentRefs"]);
     }
 
     #[test]

@@ -1,12 +1,15 @@
-//! The one form in which documents of built-in kinds are compared and sent. PURE.
+//! The one form in which documents are compared and sent. PURE.
 //!
 //! The API server drops zero values of fields that are not pointers in its Go types, and fills in a port's protocol.
 //! A document that still had them would differ from its own answer for ever. Tried on kube-apiserver 1.36; what this
-//! table does not know is learnt from the answer to the first apply (see `reconcile/diff.rs`).
+//! table does not know is learnt from the answer to the first apply (see `reconcile/diff.rs`). Kinds that come with a
+//! definition have no Go types there: everything but null is kept as it is, outside `metadata`.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
+
+use super::ChildKind;
 
 /// Maps from string to string: their values are data, also when empty.
 const STRING_MAPS: &[&str] =
@@ -50,10 +53,26 @@ const POINTERS: &[&str] = &[
     "tolerationSeconds",
 ];
 
-/// Brings a document into that form.
-pub fn normalise(document: &mut Value) {
-    if let Value::Object(map) = document {
-        normalise_map(map, false);
+/// Brings a document of this kind into that form.
+pub fn normalise(kind: ChildKind, document: &mut Value) {
+    let Value::Object(map) = document else { return };
+    if !kind.optional() {
+        return normalise_map(map, false);
+    }
+    if let Some(Value::Object(metadata)) = map.get_mut("metadata") {
+        normalise_map(metadata, false);
+    }
+    map.values_mut().for_each(without_nulls);
+}
+
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, value| !value.is_null());
+            map.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
     }
 }
 
@@ -117,11 +136,22 @@ fn last_value_first_position(env: &mut Vec<Value>) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::normalise;
+    use super::{ChildKind, normalise};
 
     fn check(mut given: Value, wanted: &Value) {
-        normalise(&mut given);
+        normalise(ChildKind::Deployment, &mut given);
         assert_eq!(&given, wanted);
+    }
+
+    #[test]
+    fn what_a_definition_brought_keeps_its_zero_values() {
+        let mut given = json!({
+            "metadata": {"name": "x", "annotations": {}},
+            "spec": {"group": "", "weight": 0, "flag": false, "rules": [], "path": {}, "port": null},
+        });
+        normalise(ChildKind::HttpRoute, &mut given);
+        let kept = json!({"group": "", "weight": 0, "flag": false, "rules": [], "path": {}});
+        assert_eq!(given, json!({"metadata": {"name": "x"}, "spec": kept}));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{
     seal::Sealed,
 };
 use crate::{
-    cache::Cache,
+    cache::{Cache, Readiness},
     cluster::{self, Apply, Cluster, Refusal},
     object::{
         ADOPT_ANNOTATION, ChildKind, FIELD_MANAGER, HANDOVER_MANAGER, Identity, ObjectId, ParentId,
@@ -64,7 +64,21 @@ pub async fn apply<C: Cluster>(stage: &Stage<'_, C>, plan: &Plan, sealed: &[Seal
     }
     memory.retries.retain(|id, _| sealed.iter().any(|wanted| wanted.id == *id));
     memory.accepted.retain(|id, _| sealed.iter().any(|wanted| wanted.id == *id));
+    let blocked = plan.changes.iter().filter(|change| matches!(change.action, Action::Blocked(_)));
+    let kinds: Vec<_> = blocked.map(|change| change.id.kind).filter(|kind| kind.optional()).collect();
+    stage.cache.want_only(&kinds, stage.parent);
     applied
+}
+
+/// Why no object of a kind may be touched now, as far as the cache knows.
+#[must_use]
+pub fn withheld(cache: &Cache, kind: ChildKind) -> Option<Blocked> {
+    match cache.readiness(kind) {
+        Readiness::Known => None,
+        Readiness::Unlisted => Some(Blocked::Unlisted),
+        Readiness::Unreadable(why) => Some(Blocked::Unreadable(why)),
+        Readiness::Missing => Some(Blocked::Missing(kind)),
+    }
 }
 
 /// Says what an object waits for, when something it needs could not be written.
@@ -78,8 +92,8 @@ fn blocker(change: &Change, outcomes: &[Outcome]) -> Option<Failed> {
         Err(failed) if failed.obstacle == Obstacle::Foreign && outcome.id.kind == ChildKind::ServiceAccount => None,
         Err(failed) => {
             let obstacle = match failed.obstacle {
-                Obstacle::None => Obstacle::None,
                 Obstacle::Foreign | Obstacle::BehindForeign => Obstacle::BehindForeign,
+                other => other,
             };
             let message = format!("{} waits for {}", change.id, outcome.id);
             Some(Failed { obstacle, ..Failed::new(Reason::Waiting, Some(change.id.kind), message) })
@@ -93,7 +107,9 @@ impl<C: Cluster> Stage<'_, C> {
     fn sees(&self, change: &Change) -> bool {
         let version = |live: &Live| live.resource_version;
         match &change.action {
-            Action::Blocked(Blocked::Unreadable(_)) => true,
+            Action::Blocked(why @ (Blocked::Unreadable(_) | Blocked::Unlisted | Blocked::Missing(_))) => {
+                withheld(self.cache, change.id.kind).as_ref() == Some(why)
+            }
             Action::Blocked(_) => {
                 self.cache.get(&change.id).as_deref().map(version) == change.live.as_deref().map(version)
             }
@@ -119,8 +135,12 @@ impl<C: Cluster> Stage<'_, C> {
                 self.found(wanted, memory, applied).await
             }
             Action::Blocked(why) => {
-                if matches!(why, Blocked::Foreign | Blocked::OwnedBy(_)) {
-                    self.cache.wait_for(&change.id, self.parent);
+                match why {
+                    Blocked::Foreign | Blocked::OwnedBy(_) => self.cache.wait_for(&change.id, self.parent),
+                    Blocked::Unreadable(_) | Blocked::Unlisted | Blocked::Missing(_) if change.id.kind.optional() => {
+                        self.cache.want(change.id.kind, self.parent);
+                    }
+                    _ => {}
                 }
                 Err(blocked(&change.id, why))
             }
@@ -388,11 +408,14 @@ fn blocked(id: &ObjectId, why: &Blocked) -> Failed {
         }
         _ => "",
     };
-    let foreign = matches!(why, Blocked::Foreign | Blocked::OwnedBy(_));
-    Failed {
-        obstacle: if foreign { Obstacle::Foreign } else { Obstacle::None },
-        ..Failed::new(Reason::of_blocked(why), Some(id.kind), format!("{id} is left as it is: {why}{hint}"))
-    }
+    let obstacle = match why {
+        Blocked::Foreign | Blocked::OwnedBy(_) => Obstacle::Foreign,
+        Blocked::Unlisted => Obstacle::Unlisted,
+        Blocked::Missing(_) => Obstacle::Missing,
+        _ => Obstacle::None,
+    };
+    let what = if obstacle == Obstacle::Missing { "cannot be made" } else { "is left as it is" };
+    Failed { obstacle, ..Failed::new(Reason::of_blocked(why), Some(id.kind), format!("{id} {what}: {why}{hint}")) }
 }
 
 fn failed(wanted: &Sealed, refusal: Refusal, applied: &mut Applied) -> Failed {

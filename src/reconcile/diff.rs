@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::seal::Sealed;
 use crate::object::{
-    ObjectId, ParentId,
+    ChildKind, KindInfo, ObjectId, ParentId,
     compare::{FieldChange, compare},
     live::Live,
 };
@@ -79,6 +79,10 @@ pub enum Blocked {
     BeingDeleted,
     /// Objects of its kind cannot be read.
     Unreadable(Arc<str>),
+    /// Objects of its kind have not been listed yet.
+    Unlisted,
+    /// The server is without its kind.
+    Missing(ChildKind),
 }
 
 /// Whose a live object is.
@@ -124,8 +128,8 @@ pub trait View {
     fn live(&self, id: &ObjectId) -> Option<Arc<Live>>;
     /// Every object that the custom resource owns.
     fn owned(&self) -> Vec<(ObjectId, Arc<Live>)>;
-    /// Why a kind cannot be read, when it cannot.
-    fn unreadable(&self, id: &ObjectId) -> Option<Arc<str>>;
+    /// Why no object of a kind may be touched now, when none may.
+    fn withheld(&self, kind: ChildKind) -> Option<Blocked>;
 }
 
 /// Compares everything that should exist with everything that does.
@@ -155,8 +159,8 @@ fn change(
 ) -> Change {
     let id = wanted.id.clone();
     let done = |action, fields, live| Change { id: id.clone(), action, fields, live };
-    if let Some(why) = view.unreadable(&wanted.id) {
-        return done(Action::Blocked(Blocked::Unreadable(why)), Vec::new(), None);
+    if let Some(why) = view.withheld(wanted.id.kind) {
+        return done(Action::Blocked(why), Vec::new(), None);
     }
     let Some(live) = view.live(&wanted.id) else {
         return done(Action::Create, Vec::new(), None);
@@ -277,6 +281,10 @@ impl fmt::Display for Cause {
     }
 }
 
+/// How to get the optional kinds there are.
+const GET_GATEWAY_API: &str = "to get it, install the Gateway API: kubectl apply --server-side -f \
+     https://github.com/kubernetes-sigs/gateway-api/releases/latest/download/standard-install.yaml";
+
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -285,6 +293,14 @@ impl fmt::Display for Blocked {
             Self::LeftBehind => f.write_str("a deleted resource of this name made it, and garbage collection takes it"),
             Self::BeingDeleted => f.write_str("it is being deleted and a finalizer holds it"),
             Self::Unreadable(why) => write!(f, "objects of its kind cannot be read: {why}"),
+            Self::Unlisted => f.write_str("objects of its kind have not been listed yet"),
+            Self::Missing(kind) => {
+                let KindInfo { plural, group, version, .. } = kind.info();
+                write!(
+                    f,
+                    "the cluster is without CustomResourceDefinition {plural}.{group} in version {version}; {GET_GATEWAY_API}"
+                )
+            }
         }
     }
 }

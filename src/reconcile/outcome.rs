@@ -45,6 +45,10 @@ pub enum Obstacle {
     Foreign,
     /// An object that it needs is somebody else's.
     BehindForeign,
+    /// The server is without its kind, or without the kind of an object that it needs.
+    Missing,
+    /// Its kind has not been listed yet, or that of an object that it needs.
+    Unlisted,
 }
 
 impl Failed {
@@ -90,11 +94,26 @@ impl Notice {
 }
 
 impl Applied {
-    /// Whether every object is as it should be, or is not because something is somebody else's.
+    /// Whether an object of this kind that nobody wants any more may go: every other one is as it should be, or is not
+    /// because something is somebody else's or of a kind that the server is without. In that case requests may still need the
+    /// old way in.
     #[must_use]
-    pub fn complete(&self) -> bool {
+    pub fn lets_go(&self, kind: ChildKind) -> bool {
         !self.terminating
-            && self.outcomes.iter().all(|o| o.result.as_ref().map_or_else(|f| f.obstacle != Obstacle::None, |_| true))
+            && self.outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err()).all(|failed| {
+                match failed.obstacle {
+                    Obstacle::Foreign | Obstacle::BehindForeign => true,
+                    Obstacle::Missing => !kind.exposes(),
+                    Obstacle::None | Obstacle::Unlisted => false,
+                }
+            })
+    }
+
+    /// Whether it is not yet known how an object will end, because its kind has not been listed.
+    #[must_use]
+    pub fn undecided(&self) -> bool {
+        let unlisted = |failed: &Failed| failed.obstacle == Obstacle::Unlisted;
+        self.outcomes.iter().any(|outcome| outcome.result.as_ref().is_err_and(unlisted))
     }
 
     /// Whether an object of this kind was changed because it is wanted differently now.

@@ -1,8 +1,8 @@
 //! Stage: deletes what nobody wants any more. I/O through [`Cluster`] only.
 //!
 //! Only objects whose controller is this very custom resource (by uid, from the cache), in exactly the state that was
-//! looked at, and only after every apply succeeded or met somebody else's object: what is wanted must be there before
-//! what is not goes.
+//! looked at, and only after every apply succeeded or met somebody else's object or a kind that the server is without:
+//! what is wanted must be there before what is not goes.
 
 use super::{
     diff::{Action, Plan},
@@ -29,9 +29,9 @@ pub struct Pruned {
 pub async fn prune<C: Cluster>(cluster: &C, plan: &Plan, applied: &Applied) -> Pruned {
     let mut pruned = Pruned::default();
     for change in plan.changes.iter().filter(|change| change.action == Action::Delete) {
-        if !applied.complete() {
+        if !applied.lets_go(change.id.kind) {
             pruned.postponed = true;
-            return pruned;
+            continue;
         }
         let Some(live) = &change.live else { continue };
         match cluster.delete(&change.id, live).await {

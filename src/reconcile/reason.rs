@@ -18,6 +18,8 @@ pub enum Reason {
     Waiting,
     /// The API server could not be reached or answered with a fault of its own.
     ApplyFailed,
+    /// The server is without the kind of an object.
+    KindMissing,
     /// The quota of the namespace is used up.
     QuotaExceeded,
     /// The operator, or an admission plugin, may not do it.
@@ -56,6 +58,13 @@ pub const TABLE: &[(Reason, &str, Retry, &str)] = &[
         "ApplyFailed",
         Retry::Soon,
         "The API server could not be reached or could not do it; tried again by itself.",
+    ),
+    (
+        Reason::KindMissing,
+        "KindMissing",
+        Retry::OnEvent,
+        "The cluster is without the CustomResourceDefinition of an object; the other objects are made, and this one once the \
+         definition is there.",
     ),
     (Reason::QuotaExceeded, "QuotaExceeded", Retry::Slowly, "A quota of the namespace is used up."),
     (
@@ -199,7 +208,7 @@ impl Reason {
             Refusal::Gone | Refusal::NamespaceTerminating => Self::Waiting,
             Refusal::FieldConflict(_) | Refusal::Transient { .. } => Self::ApplyFailed,
             Refusal::Forbidden(_) => Self::Forbidden,
-            Refusal::UnknownKind(_) => Self::ApplyFailed,
+            Refusal::UnknownKind(_) => Self::KindMissing,
             Refusal::Quota(_) => Self::QuotaExceeded,
             Refusal::Content { .. } => Self::InvalidSpec,
         }
@@ -210,7 +219,8 @@ impl Reason {
     pub const fn of_blocked(blocked: &Blocked) -> Self {
         match blocked {
             Blocked::Foreign | Blocked::OwnedBy(_) => Self::ResourceConflict,
-            Blocked::LeftBehind | Blocked::BeingDeleted => Self::Waiting,
+            Blocked::LeftBehind | Blocked::BeingDeleted | Blocked::Unlisted => Self::Waiting,
+            Blocked::Missing(_) => Self::KindMissing,
             Blocked::Unreadable(_) => Self::Forbidden,
         }
     }
@@ -242,6 +252,7 @@ mod tests {
             Reason::Paused,
             Reason::Waiting,
             Reason::ApplyFailed,
+            Reason::KindMissing,
             Reason::QuotaExceeded,
             Reason::Forbidden,
             Reason::ResourceConflict,

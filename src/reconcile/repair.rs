@@ -34,7 +34,15 @@ fn walk(path: &str, wanted: &Value, live: &Value, operations: &mut Vec<Value>) {
         (Value::Array(wanted), Value::Array(live)) => {
             for wanted in wanted {
                 let named = |item: &&Value| item.get("name").is_some() && item.get("name") == wanted.get("name");
-                let Some(position) = live.iter().position(|item| named(&item)) else { continue };
+                let Some(position) = live.iter().position(|item| named(&item)) else {
+                    if let Some(position) = live.iter().position(|item| same_listener(wanted, item)) {
+                        let path = format!("{path}/{position}");
+                        let name = &live[position]["name"];
+                        operations.push(json!({"op": "test", "path": format!("{path}/name"), "value": name}));
+                        operations.push(json!({"op": "replace", "path": path, "value": wanted}));
+                    }
+                    continue;
+                };
                 let (path, live) = (format!("{path}/{position}"), &live[position]);
                 let before = operations.len();
                 if is_port(wanted) && !same_port(wanted, live) {
@@ -73,6 +81,14 @@ fn same_port(wanted: &Value, live: &Value) -> bool {
     ["containerPort", "port", "protocol"].iter().all(|field| wanted.get(field) == live.get(field))
 }
 
+/// Whether two listeners of a Gateway of the Gateway API are for the same requests: there may be only one of them.
+fn same_listener(wanted: &Value, live: &Value) -> bool {
+    wanted.get("protocol").is_some()
+        && wanted.get("targetPort").is_none()
+        && wanted.get("containerPort").is_none()
+        && ["port", "protocol", "hostname"].iter().all(|field| wanted.get(field) == live.get(field))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -92,6 +108,22 @@ mod tests {
             &json!([
                 {"op": "test", "path": "/spec/ports/1/name", "value": "http"},
                 {"op": "replace", "path": "/spec/ports/1", "value": ours},
+            ]),
+        );
+    }
+
+    #[test]
+    fn a_renamed_listener_is_replaced() {
+        let ours = json!({"name": "http", "port": 80, "protocol": "HTTP", "hostname": "a"});
+        check(
+            &json!({"listeners": [ours]}),
+            &json!({"listeners": [
+                {"name": "x", "port": 80, "protocol": "HTTP", "hostname": "b"},
+                {"name": "web", "port": 80, "protocol": "HTTP", "hostname": "a"},
+            ]}),
+            &json!([
+                {"op": "test", "path": "/listeners/1/name", "value": "web"},
+                {"op": "replace", "path": "/listeners/1", "value": ours},
             ]),
         );
     }

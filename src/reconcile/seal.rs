@@ -46,7 +46,7 @@ pub fn seal(kind: &ParentInfo, parent: &Identity, admitted: AdmittedSet) -> Vec<
                     "blockOwnerDeletion": true,
                 }]),
             );
-            normal::normalise(&mut body);
+            normal::normalise(child.id.kind, &mut body);
             let intent = digest(body.to_string().as_bytes());
             object_at(&mut body, &["metadata", "annotations"]).insert(INTENT_ANNOTATION.into(), intent.clone().into());
             Sealed { id: child.id, body, intent, shared_fields: child.shared_fields }

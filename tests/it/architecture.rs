@@ -25,7 +25,8 @@ const LAYERS: &[&[&str]] = &[
     &["reconcile::prune", "reconcile::status"],
     &["reconcile::memory"],
     &["telemetry"],
-    &["reconcile"],
+    // The driver; its report is a part of it.
+    &["reconcile", "reconcile::report"],
     &["cluster::kube", "cards::fetch"],
     &["activity", "scope"],
     &["controller"],

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use igw::kinds::{Parent as _, agent::Agent};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 
 use crate::{
     agent_server::{Behaviour, agents, card, host},
@@ -158,11 +159,9 @@ async fn an_agent_with_tls_is_asked_over_tls() {
     let mut tls = spec();
     tls["tls"] = json!({"enabled": true, "secretRef": "certificate"});
     world.apply(&Agent::INFO, "a", tls).await;
-    let (stream, _) = within("a connection", listener.accept()).await.expect("a connection");
-    let mut first = [0];
-    within("a byte", stream.readable()).await.expect("readable");
-    assert_eq!(stream.try_read(&mut first).expect("a byte"), 1);
-    assert_eq!(first, [0x16], "a TLS handshake (RFC 8446, section 5.1)");
+    let (mut stream, _) = within("a connection", listener.accept()).await.expect("a connection");
+    let first = within("a byte", stream.read_u8()).await.expect("a byte");
+    assert_eq!(first, 0x16, "a TLS handshake (RFC 8446, section 5.1)");
     drop((stream, listener));
     let https = |object: Option<&DynamicObject>| {
         object.is_some_and(|o| o.data["status"]["url"].as_str().is_some_and(|url| url.starts_with("https://")))

@@ -41,11 +41,23 @@ async fn errors_end_with_what_to_do() {
             "--metrics-secure has no effect",
         ),
         (&["render", "-f", "/does/not/exist"][..], &[][..], "/does/not/exist"),
+        (&["install", "--namespace", "Not_one"][..], &[][..], "a namespace has 1 to 63 lower case letters"),
     ] {
         let (code, out, said) = igw(args, environment).await;
         assert_ne!(code, 0, "{args:?}");
         assert!(said.contains(words) && out.is_empty(), "{args:?}: {said}");
     }
+}
+
+#[tokio::test]
+async fn render_finds_what_is_looked_for_among_the_files() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/orchestrator");
+    let (code, yaml, said) = igw(&["render", "-f", folder], &[]).await;
+    assert_eq!((code, said.as_str()), (0, ""));
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&yaml).expect("YAML");
+    let list = objects.iter().find_map(|object| object["data"]["agents.yaml"].as_str()).expect("a list of agents");
+    let list: Value = serde_saphyr::from_str(list).expect("YAML");
+    assert_eq!(list["agents"].as_array().map(Vec::len), Some(2), "{list}");
 }
 
 #[tokio::test]
@@ -109,8 +121,20 @@ async fn diff_asks_the_server_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn install_takes_another_image_and_another_namespace() {
+    let (code, out, said) = igw(&["install", "--image", "example.test/igw:1", "-n", "elsewhere"], &[]).await;
+    assert_eq!((code, said.as_str()), (0, ""));
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&out).expect("YAML");
+    let (first, last) = (&objects[0], &objects[objects.len() - 1]);
+    assert_eq!((&first["kind"], &first["metadata"]["name"]), (&json!("Namespace"), &json!("elsewhere")));
+    assert_eq!(last["spec"]["template"]["spec"]["containers"][0]["image"], "example.test/igw:1");
+    assert!(!out.contains(igw::args::NAMESPACE) && !out.contains(igw::args::IMAGE), "{out}");
+}
+
+#[tokio::test]
 async fn help_and_completions_are_there() {
-    for args in [&["--help"][..], &["run", "--help"][..], &["completions", "bash"][..], &["--version"][..]] {
+    let help = [&["--help"][..], &["run", "--help"], &["completions", "bash"], &["--version"], &["reference"]];
+    for args in help {
         let (code, out, said) = igw(args, &[]).await;
         assert!(code == 0 && !out.is_empty(), "{args:?}: {said}");
     }

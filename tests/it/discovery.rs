@@ -99,6 +99,7 @@ async fn an_orchestrator_follows_the_agents_that_match() {
         world.parents(&Agent::INFO).delete(name, &DeleteParams::background()).await.expect("a delete");
     }
     finds(&world, "o", &[]).await;
+    world.ready(&Orchestrator::INFO, "o").await;
     let table = world.kubectl(&["get", "orch", "-n", &world.namespace]).await;
     let row: Vec<_> = table.lines().nth(1).unwrap_or_default().split_whitespace().collect();
     assert_eq!(row[..3], ["o", "true", "0"], "{table}");
@@ -158,7 +159,7 @@ async fn of_two_orchestrators_with_one_token_the_younger_says_so() {
     // Creation times are whole seconds.
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     world.apply(&Orchestrator::INFO, "second", plain()).await;
-    let shared = |status: &Value| condition(status, "TokenExclusive").is_some_and(|c| c["reason"] == "TokenShared");
+    let shared = |status: &Value| condition(status, "Ready").is_some_and(|c| c["reason"] == "TokenShared");
     let second = world.parent(&Orchestrator::INFO, "second", "the shared token", shared).await;
     assert_condition(&second.data["status"], "TokenExclusive", ("False", "TokenShared"), &["first"]);
     assert_condition(&second.data["status"], "Ready", ("False", "TokenShared"), &[]);

@@ -26,7 +26,7 @@ fn foreign(kind: ChildKind, name: &str) -> Value {
         HorizontalPodAutoscaler => {
             json!({"maxReplicas": 2, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "theirs"}})
         }
-        ServiceAccount | ChildKind::ConfigMap => Value::Null,
+        _ => Value::Null,
     };
     let mut object = json!({"apiVersion": info.api_version(), "kind": info.kind, "metadata": {"name": name}});
     if !spec.is_null() {

@@ -79,6 +79,31 @@ async fn toggles_take_objects_away_and_bring_them_back() {
     assert_eq!(world.children().await, ALL);
 }
 
+/// What is switched off is not looked for by its name.
+#[tokio::test]
+async fn switching_off_leaves_what_somebody_else_made_under_that_name() {
+    let world = World::new("toggle-foreign").await;
+    let theirs = world
+        .create(
+            ChildKind::Ingress,
+            json!({
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "Ingress",
+                "metadata": {"name": "gw"},
+                "spec": {"defaultBackend": {"service": {"name": "theirs", "port": {"number": 80}}}},
+            }),
+        )
+        .await;
+    let mut calls = world.calls().await;
+    world.run_gateway("gw", json!({})).await;
+    assert!(!calls.read().await.iter().any(|call| call.contains("ingresses")), "nobody asks for it");
+    let ingress = |enabled| json!({"ingress": {"enabled": enabled, "host": "gateway.example.com"}});
+    world.run_gateway("gw", ingress(true)).await;
+    world.run_gateway("gw", ingress(false)).await;
+    let now = world.get(ChildKind::Ingress, "gw").await;
+    assert_eq!(now.metadata.resource_version, theirs.metadata.resource_version);
+}
+
 #[tokio::test]
 async fn deleting_a_gateway_removes_what_it_made_and_nothing_else() {
     let world = World::new("delete").await;

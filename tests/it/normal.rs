@@ -24,7 +24,10 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::{
+    gateway_api,
+    world::{World, breakable_plane, operator_config},
+};
 
 /// The stages for a custom resource that nobody else looks after.
 struct Stages {
@@ -37,18 +40,12 @@ struct Stages {
 }
 
 impl Stages {
-    async fn new(name: &str) -> Self {
-        let world = World::without_operator(name).await;
+    async fn new(world: World) -> Self {
         let gateway = world.apply_gateway("gw", json!({})).await;
-        let config = world.plane.config(controlplane::User::Operator).await.expect("config");
-        let cache = Arc::new(Cache::default());
-        for kind in ChildKind::ALL {
-            cache.watch(kind, None, Seen::ListBegins);
-            cache.watch(kind, None, Seen::ListComplete);
-        }
+        let config = operator_config(world.plane).await;
         Self {
             cluster: KubeCluster::new(cluster::kube::client(config).expect("client")),
-            cache,
+            cache: empty_cache(),
             parent: ParentId {
                 kind: Gateway::INFO.kind,
                 namespace: world.namespace.as_str().into(),
@@ -109,6 +106,16 @@ impl Stages {
         }
         applied.not_taken
     }
+}
+
+/// A cache that knows that there is nothing.
+fn empty_cache() -> Arc<Cache> {
+    let cache = Arc::new(Cache::default());
+    for kind in ChildKind::ALL {
+        cache.watch(kind, None, Seen::ListBegins);
+        cache.watch(kind, None, Seen::ListComplete);
+    }
+    cache
 }
 
 /// Every optional field of every kind with `false`, `0`, `""`, `{}`, `[]` or null, as far as the API server accepts
@@ -257,12 +264,51 @@ fn zeros() -> Vec<(ChildKind, Value)> {
     ]
 }
 
+/// The same for the kinds that come with a definition: the API server keeps their zero values.
+fn zeros_of_optional_kinds() -> Vec<(ChildKind, Value)> {
+    vec![
+        (
+            ChildKind::ApiGateway,
+            json!({"metadata": {"labels": {}, "annotations": {"empty": ""}}, "spec": {
+                "gatewayClassName": "x",
+                "addresses": [],
+                "infrastructure": {"labels": {}, "annotations": {}, "parametersRef": null},
+                "listeners": [{"name": "http", "port": 80, "protocol": "HTTP", "hostname": null, "allowedRoutes": {"kinds": []}}],
+            }}),
+        ),
+        (
+            ChildKind::HttpRoute,
+            json!({"spec": {
+                "parentRefs": [{"name": "x", "group": "", "kind": "Service", "namespace": null}],
+                "hostnames": [],
+                "rules": [{"matches": [], "filters": [], "timeouts": {}, "backendRefs": [{"name": "x", "group": "", "port": 80, "weight": 0}]}],
+            }}),
+        ),
+    ]
+}
+
 #[tokio::test]
 async fn zero_values_are_applied_once() {
-    let mut stages = Stages::new("zeros").await;
     let documents = zeros();
-    assert_eq!(documents.len(), ChildKind::ALL.len(), "every kind");
-    let sealed = stages.sealed(&documents);
+    assert_eq!(documents.len(), ChildKind::ALL.into_iter().filter(|kind| !kind.optional()).count(), "every kind");
+    applied_once(World::without_operator("zeros").await, &documents).await;
+}
+
+#[tokio::test]
+async fn zero_values_of_optional_kinds_are_applied_once() {
+    let (plane, _turn) = breakable_plane().await;
+    let world = World::on(plane, "optional-zeros").await;
+    gateway_api::install(&world).await;
+    let documents = zeros_of_optional_kinds();
+    assert_eq!(documents.len(), ChildKind::ALL.into_iter().filter(|kind| kind.optional()).count(), "every kind");
+    let client = world.client.clone();
+    applied_once(world, &documents).await;
+    gateway_api::remove(&client).await;
+}
+
+async fn applied_once(world: World, documents: &[(ChildKind, Value)]) {
+    let mut stages = Stages::new(world).await;
+    let sealed = stages.sealed(documents);
     let not_taken = stages.apply(&sealed).await;
     // A default that the table of normal forms does not know is learnt from the answer, and counted.
     let learnt = not_taken.iter().flat_map(|id| {
@@ -277,7 +323,7 @@ async fn zero_values_are_applied_once() {
 
     // A new process knows nothing of the answers; it sees what the server has.
     stages.memory = Memory::default();
-    stages.cache = Arc::new(Cache::default());
+    stages.cache = empty_cache();
     for wanted in &sealed {
         let live = stages.cluster.get(&wanted.id).await.expect("a read").expect("it exists");
         stages.cache.watch(wanted.id.kind, Some(wanted.id.clone()), Seen::There(live));
@@ -289,7 +335,7 @@ async fn zero_values_are_applied_once() {
 /// A value that the server stores in another form: its form counts from then on.
 #[tokio::test]
 async fn what_the_server_does_not_take_is_not_sent_twice() {
-    let mut stages = Stages::new("not-taken").await;
+    let mut stages = Stages::new(World::without_operator("not-taken").await).await;
     let deployment = |cpu: &str| {
         let container = json!({"name": "a", "image": "a:1", "resources": {"limits": {"cpu": cpu}}});
         let template = json!({"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [container]}});

@@ -30,6 +30,16 @@ async fn the_api_server_refuses_what_makes_no_sense_and_names_the_field() {
         (json!({"service": {"type": "ExternalName"}}), "spec.service.type"),
         (json!({"hpa": {"config": {"minReplicas": 3, "maxReplicas": 2}}}), "spec.hpa.config.minReplicas"),
         (json!({"providers": [{"env": []}]}), "spec.providers[0].name"),
+        (json!({"routing": {"enabled": true}}), "spec.routing"),
+        (json!({"routing": {"enabled": true, "config": ""}}), "spec.routing"),
+        (json!({"routing": {"enabled": true, "config": "a", "configMapRef": secret}}), "spec.routing"),
+        (json!({"routing": {"configMapRef": {"name": "x"}}}), "spec.routing.configMapRef.key"),
+        (json!({"guardrails": {"failMode": "shut"}}), "spec.guardrails.failMode"),
+        (json!({"guardrails": {"externalTimeout": "soon"}}), "spec.guardrails.externalTimeout"),
+        (json!({"mcp": {"toolMode": "all"}}), "spec.mcp.toolMode"),
+        (json!({"mcp": {"serviceDiscovery": {}}}), "spec.mcp.serviceDiscovery.enabled"),
+        (json!({"gatewayAPI": {"httpRoute": {"hostnames": ["a_b"]}}}), "spec.gatewayAPI.httpRoute.hostnames[0]"),
+        (json!({"gatewayAPI": {"gateway": {"parentRefs": [{}]}}}), "spec.gatewayAPI.gateway.parentRefs[0].name"),
     ] {
         let said = refusal(&world, "gw", &spec).await;
         assert!(said.contains(field), "{spec} gets {said:?}, not {field}");

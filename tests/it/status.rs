@@ -67,7 +67,7 @@ async fn kubectl_can_wait_scale_and_show() {
     world.kubectl(&["wait", "igw/gw", "--for=condition=Ready", "--timeout=60s", "-n", namespace]).await;
     let table = world.kubectl(&["get", "igw", "gw", "-n", namespace]).await;
     let lines: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(lines[0], ["NAME", "PHASE", "READY", "URL", "PROVIDERS", "AGE"]);
+    assert_eq!(lines[0], ["NAME", "PHASE", "READY", "URL", "PROVIDERS", "MCPS", "AGE"]);
     let url = format!("http://gw.{namespace}.svc.cluster.local:8080");
     assert_eq!(lines[1][..5], ["gw", "Running", "1", &url, "OpenAI,Groq"]);
     world.kubectl(&["scale", "igw/gw", "--replicas=3", "-n", namespace]).await;

@@ -1,11 +1,14 @@
 //! What the tests share: one control plane a process, and for each test a namespace with an operator of its own that
-//! looks after that namespace only, with the rights of the generated role and no others.
+//! looks after that namespace only, as the ServiceAccount of `igw install` and with its rights alone. Whatever a test is
+//! about, it fails when the operator asked for something that it has no right to.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use controlplane::{Audit, AuditEntry, ControlPlane, Supervisor, User};
 use igw::{
+    args::{IMAGE, NAMESPACE},
     cards::fetch,
+    cli::ACCOUNT,
     cluster,
     controller::{Operator, Options, Shared},
     kinds::{Parent as _, ParentInfo, gateway::Gateway},
@@ -20,6 +23,7 @@ use kube::{
     Api, Client, Config, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
+    discovery::{Scope as Reach, pinned_kind},
     runtime::wait::{Condition, await_condition, conditions},
 };
 use serde_json::{Value, json};
@@ -45,11 +49,15 @@ fn supervise() {
 /// A namespace, and the operator that looks after it.
 pub(crate) struct World {
     pub(crate) plane: &'static ControlPlane,
+    /// Whether nobody damages the plane.
+    steady: bool,
     /// Who the operator is for the API server.
     user: String,
     /// Administrator.
     pub(crate) client: Client,
     pub(crate) namespace: String,
+    /// How often an operator that is started after this asks for a kind that is missing.
+    pub(crate) look_again: Duration,
     /// How agents are asked for their cards.
     pub(crate) agents: fetch::Options,
     running: Option<Running>,
@@ -61,7 +69,12 @@ struct Running {
     ended: JoinHandle<Result<(), igw::controller::Broken>>,
 }
 
-/// The control plane, with definitions and role installed.
+/// Who the operator is for the API server.
+pub(crate) fn operator_user() -> String {
+    format!("system:serviceaccount:{NAMESPACE}:{ACCOUNT}")
+}
+
+/// The control plane, with everything installed that the operator needs.
 pub(crate) async fn plane() -> &'static ControlPlane {
     static INSTALLED: OnceCell<()> = OnceCell::const_new();
     let supervisor = Supervisor::libtest("world::supervise").expect("the test binary has a path");
@@ -89,24 +102,65 @@ pub(crate) async fn breakable_plane() -> (&'static ControlPlane, tokio::sync::Mu
     (PLANE.get_or_init(start).await, turn)
 }
 
+/// Applies what `igw install` prints, without the Deployment: the operator runs in the test.
 async fn install(client: &Client) {
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let crds: Vec<CustomResourceDefinition> =
-        serde_saphyr::from_multiple(&igw::cli::crds().expect("definitions")).expect("YAML");
-    for crd in crds {
-        let name = crd.name_any();
-        definitions.create(&PostParams::default(), &crd).await.expect("a valid definition");
-        await_condition(definitions.clone(), &name, conditions::is_crd_established()).await.expect("established");
+    let text = igw::cli::install(IMAGE, NAMESPACE).expect("manifests");
+    let objects: Vec<DynamicObject> = serde_saphyr::from_multiple(&text).expect("YAML");
+    for object in objects {
+        let types = object.types.clone().expect("apiVersion and kind");
+        let name = object.name_any();
+        if types.kind == "Deployment" {
+            continue;
+        }
+        let gvk = GroupVersionKind::try_from(&types).expect("apiVersion and kind");
+        let (resource, served) = pinned_kind(client, &gvk).await.expect("a kind of the API server");
+        let api: Api<DynamicObject> = match (served.scope, object.namespace()) {
+            (Reach::Namespaced, Some(namespace)) => Api::namespaced_with(client.clone(), &namespace, &resource),
+            _ => Api::all_with(client.clone(), &resource),
+        };
+        let params = PatchParams::apply("install");
+        api.patch(&name, &params, &Patch::Apply(&object)).await.unwrap_or_else(|error| panic!("{name}: {error}"));
+        if types.kind == "CustomResourceDefinition" {
+            let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+            await_condition(definitions, &name, conditions::is_crd_established()).await.expect("established");
+        }
     }
-    let role: ClusterRole = serde_saphyr::from_str(&igw::cli::rbac().expect("role")).expect("YAML");
-    let binding: ClusterRoleBinding = serde_json::from_value(json!({
-        "metadata": {"name": "operator"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role.name_any()},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": User::Operator.name()}],
-    }))
-    .expect("binding");
-    Api::all(client.clone()).create(&PostParams::default(), &role).await.expect("a valid role");
-    Api::all(client.clone()).create(&PostParams::default(), &binding).await.expect("a valid binding");
+}
+
+/// The configuration of a client that is the operator's ServiceAccount.
+pub(crate) async fn operator_config(plane: &ControlPlane) -> Config {
+    let token = plane.service_account_token(NAMESPACE, ACCOUNT).await.expect("a token");
+    let mut config = plane.config(User::Nobody).await.expect("config");
+    config.auth_info.token = Some(token.into());
+    config
+}
+
+/// Runs kubectl on a control plane as the administrator; returns all it said, and whether it succeeded.
+pub(crate) async fn kubectl(plane: &ControlPlane, args: &[&str]) -> (String, bool) {
+    let kubeconfig = plane.kubeconfig(User::Admin);
+    let mut command: tokio::process::Command = plane.binaries().kubectl(Path::new(&kubeconfig)).into();
+    let output = within("kubectl to end", command.args(args).output()).await.expect("kubectl");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (text, output.status.success())
+}
+
+/// Fails a test whose operator asked for something that it has no right to.
+impl Drop for World {
+    fn drop(&mut self) {
+        // Operators that are to be refused something are other users. An API server that has just been started may refuse
+        // what is allowed, so the planes that tests damage are left out.
+        if std::thread::panicking() || self.user != operator_user() || !self.steady {
+            return;
+        }
+        let denied = self.plane.audit().read_denied().expect("an audit log");
+        let ours = |entry: &&AuditEntry| {
+            let namespace = entry.object_ref.as_ref().map_or("", |object| object.namespace.as_str());
+            entry.user.username == self.user && (namespace.is_empty() || namespace == self.namespace)
+        };
+        let ours: Vec<_> =
+            denied.iter().filter(ours).map(|entry| format!("{} {}", entry.verb, entry.request_uri)).collect();
+        assert!(ours.is_empty(), "the operator was denied {ours:#?}");
+    }
 }
 
 impl World {
@@ -119,15 +173,18 @@ impl World {
 
     /// A new namespace.
     pub(crate) async fn without_operator(name: &str) -> Self {
-        Self::on(plane().await, name).await
+        let mut world = Self::on(plane().await, name).await;
+        world.steady = true;
+        world
     }
 
     /// A new namespace on a certain control plane.
     pub(crate) async fn on(plane: &'static ControlPlane, name: &str) -> Self {
         let namespace = plane.create_namespace(name).await.expect("a namespace");
         let client = plane.client(User::Admin).await.expect("client");
+        let look_again = Options::default().look_again;
         let agents = fetch::Options { connect_to: vec![agent_server::agents().detour()], ..fetch::Options::default() };
-        Self { plane, user: User::Operator.name().into(), client, namespace, agents, running: None }
+        Self { plane, steady: false, user: operator_user(), client, namespace, look_again, agents, running: None }
     }
 
     /// Starts the operator for this namespace, and waits until it has nothing to do.
@@ -138,7 +195,7 @@ impl World {
 
     /// Starts the operator for the namespaces that a selector matches.
     pub(crate) async fn start_with(&mut self, selector: &str) {
-        self.launch(self.plane.config(User::Operator).await.expect("config"), selector);
+        self.launch(operator_config(self.plane).await, selector);
         self.settled().await;
     }
 
@@ -190,8 +247,9 @@ impl World {
     fn launch(&mut self, config: Config, selector: &str) {
         let client = cluster::kube::client(config).expect("client");
         let scope = Scope::new(selector).expect("selector");
-        let agents = self.agents.clone();
-        let operator = Operator::new(client, Options { scope, agents, ..Options::default() }).expect("operator");
+        let (look_again, agents) = (self.look_again, self.agents.clone());
+        let options = Options { scope, look_again, agents, ..Options::default() };
+        let operator = Operator::new(client, options).expect("operator");
         let shared = operator.shared();
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(operator.run(async move { drop(stopped.await) }));
@@ -216,8 +274,9 @@ impl World {
 
     /// Waits until the operator has seen a state of a child and has nothing to do.
     pub(crate) async fn seen(&self, object: &DynamicObject) {
-        let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
-        let kind = ChildKind::ALL.into_iter().find(|k| k.info().kind == kind).expect("a child kind");
+        let types = object.types.clone().unwrap_or_default();
+        let is = |kind: &ChildKind| kind.info().kind == types.kind && kind.info().api_version() == types.api_version;
+        let kind = ChildKind::ALL.into_iter().find(is).expect("a child kind");
         self.seen_version(kind, version(object)).await;
     }
 
@@ -353,7 +412,10 @@ impl World {
     }
 
     pub(crate) async fn find(&self, kind: ChildKind, name: &str) -> Option<DynamicObject> {
-        self.api(kind).get_opt(name).await.expect("a read")
+        match self.api(kind).get_opt(name).await {
+            Err(error) if is_without(kind, &error) => None,
+            found => found.expect("a read"),
+        }
     }
 
     pub(crate) async fn create(&self, kind: ChildKind, document: Value) -> DynamicObject {
@@ -377,7 +439,10 @@ impl World {
         let mut all = Vec::new();
         let labelled = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
         for kind in ChildKind::ALL {
-            let list = self.api(kind).list(&labelled).await.expect("a list");
+            let list = match self.api(kind).list(&labelled).await {
+                Err(error) if is_without(kind, &error) => continue,
+                list => list.expect("a list"),
+            };
             all.extend(list.items.iter().map(|object| format!("{kind}/{}", object.name_any())));
         }
         all
@@ -433,12 +498,13 @@ impl World {
 
     /// As [`kubectl`](Self::kubectl); also returns whether it succeeded.
     pub(crate) async fn try_kubectl(&self, args: &[&str]) -> (String, bool) {
-        let kubeconfig = self.plane.kubeconfig(User::Admin);
-        let mut command: tokio::process::Command = self.plane.binaries().kubectl(Path::new(&kubeconfig)).into();
-        let output = within("kubectl to end", command.args(args).output()).await.expect("kubectl");
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        (text, output.status.success())
+        kubectl(self.plane, args).await
     }
+}
+
+/// Whether the server is without an optional kind.
+fn is_without(kind: ChildKind, error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if kind.optional() && status.code == 404)
 }
 
 /// The operator's calls.

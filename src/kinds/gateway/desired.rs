@@ -1,23 +1,19 @@
 //! A Gateway's spec in, everything that should exist out. PURE.
 
-use k8s_openapi::api::core::v1::{Container, ResourceRequirements, SecretKeySelector};
+use k8s_openapi::api::core::v1::{Container, ResourceRequirements, SecretKeySelector, Volume, VolumeMount};
 use serde_json::{Map, Value, json};
 
-use super::{
-    GatewaySpec, env, exposure,
-    server::{AuthProvider, Server},
-    tools::{HealthCheck, Mcp},
-};
+use super::{GatewaySpec, env, exposure, notes, server::Server, tools::DISCOVERED};
 use crate::{
     children::{
-        metadata::{Family, check_name},
+        metadata::{Family, Pairs, check_name},
         resources::{Wish, requirements},
         security,
         service_account::service_account,
         workload::{self, Number, Pods, deployment},
     },
-    kinds::{Desired, InvalidSpec, Related},
-    object::{DesiredChild, Identity},
+    kinds::{Desired, Found, InvalidSpec, Related},
+    object::{DesiredChild, Identity, digest},
 };
 
 /// The image runs as root unless told otherwise and works under any number; this one is nobody's.
@@ -32,12 +28,14 @@ pub(super) fn desired(parent: &Identity, spec: &GatewaySpec, related: &Related) 
     if spec.service_account.create {
         children.push(service_account(&family, account));
     }
+    children.extend(spec.routing.child(&family));
     children.push(exposure::gateway_service(&family, spec)?);
     children.push(gateway_deployment(&family, spec, related, account)?);
     children.extend(exposure::gateway_ingress(&family, spec)?);
+    children.extend(spec.gateway_api().1.children(&family, exposure::service_port(spec)));
     children.extend(spec.hpa.autoscaler(&family, &format!("{}-hpa", parent.name)));
-    let status = status(&family, spec, account);
-    Ok(Desired { children, status, notes: notes(parent, spec), ..Desired::default() })
+    let status = status(&family, spec, related, account);
+    Ok(Desired { children, status, notes: notes::notes(parent, spec), ..Desired::default() })
 }
 
 fn gateway_deployment(
@@ -50,7 +48,7 @@ fn gateway_deployment(
     let mut container = Container {
         name: "inference-gateway".into(),
         image: Some(spec.image.clone()),
-        env: Some(env::environment(spec)?),
+        env: Some(env::environment(spec, found(related))?),
         ports: Some(vec![workload::port(exposure::HTTP, spec.server.port)]),
         liveness_probe: Some(workload::http_probe("/health", exposure::HTTP, tls)),
         readiness_probe: Some(workload::http_probe("/health", exposure::HTTP, tls)),
@@ -67,16 +65,10 @@ fn gateway_deployment(
     if let (Some(ports), Some(metrics)) = (container.ports.as_mut(), spec.telemetry.metrics_port()) {
         ports.push(workload::port(exposure::METRICS, metrics));
     }
-    let mut volumes = Vec::new();
-    if let Some((certificate, key)) = spec.server.certificate() {
-        check_tls(&spec.server, [&certificate, &key])?;
-        let files = [(&certificate, env::TLS_FILES.0), (&key, env::TLS_FILES.1)];
-        let (volume, mount) = workload::secret_files("inference-gateway-tls", env::TLS_FOLDER, &files);
-        volumes.push(volume);
-        container.volume_mounts = Some(vec![mount]);
-    }
+    let (volumes, mounts): (Vec<_>, Vec<_>) = files(spec, &family.parent.name)?.into_iter().unzip();
+    container.volume_mounts = Some(mounts).filter(|mounts| !mounts.is_empty());
     let pods = Pods {
-        annotations: workload::config_hash(&spec.config_maps(), &related.config_maps),
+        annotations: config_hash(spec, related, &family.parent.name),
         service_account: Some(account.into()),
         security: Some(security::pod(Some(USER))),
         container,
@@ -84,6 +76,37 @@ fn gateway_deployment(
     };
     let number = if spec.hpa.enabled { Number::Scaled } else { Number::Fixed(spec.replicas) };
     Ok(deployment(family, number, pods))
+}
+
+/// The files that the pods mount.
+fn files(spec: &GatewaySpec, name: &str) -> Result<Vec<(Volume, VolumeMount)>, InvalidSpec> {
+    let mut files = Vec::new();
+    if let Some((certificate, key)) = spec.server.certificate() {
+        check_tls(&spec.server, [&certificate, &key])?;
+        let keys = [(&certificate, env::TLS_FILES.0), (&key, env::TLS_FILES.1)];
+        files.push(workload::secret_files("inference-gateway-tls", env::TLS_FOLDER, &keys));
+    }
+    files.extend(spec.auth.files());
+    files.extend(spec.routing.files(name));
+    files.extend(spec.guardrails.files());
+    Ok(files)
+}
+
+/// Our own ConfigMap counts like those of others: the gateway reads it at its start only.
+fn config_hash(spec: &GatewaySpec, related: &Related, name: &str) -> Pairs {
+    let mut names = spec.config_maps();
+    let Some((own, text)) = spec.routing.own_config_map(name) else {
+        return workload::config_hash(&names, &related.config_maps);
+    };
+    let mut contents = related.config_maps.clone();
+    contents.insert(own.clone(), digest(text.as_bytes()));
+    names.insert(own);
+    workload::config_hash(&names, &contents)
+}
+
+/// The MCP servers that were found.
+fn found(related: &Related) -> &[Found] {
+    related.found.get(DISCOVERED).map_or(&[], |found| found)
 }
 
 /// The schema refuses both; resources that were stored before it can still say so.
@@ -123,47 +146,18 @@ fn resources(spec: &GatewaySpec) -> Result<ResourceRequirements, InvalidSpec> {
     .map_err(|bad| InvalidSpec { field: format!("spec.resources.{}", bad.field), message: bad.message })
 }
 
-fn status(family: &Family<'_>, spec: &GatewaySpec, account: &str) -> Map<String, Value> {
+fn status(family: &Family<'_>, spec: &GatewaySpec, related: &Related, account: &str) -> Map<String, Value> {
     let providers: Vec<_> = spec.active_providers().map(|provider| provider.name.as_str()).collect();
-    Map::from_iter([
+    let servers = spec.mcp.urls(found(related));
+    let mut status = Map::from_iter([
         ("url".to_owned(), json!(exposure::url(family, spec))),
         ("providerSummary".to_owned(), json!(providers.join(","))),
         ("serviceAccountName".to_owned(), json!(account)),
         ("selector".to_owned(), json!(format!("app={}", family.parent.name))),
-    ])
-}
-
-fn notes(parent: &Identity, spec: &GatewaySpec) -> Vec<String> {
-    let mut notes = Vec::new();
-    let auth = &spec.auth;
-    if auth.enabled && auth.provider != AuthProvider::Oidc {
-        notes.push(format!("auth.provider {} has no effect: the gateway image does OIDC only", auth.provider.as_str()));
+        ("mcpServerCount".to_owned(), json!(servers.len())),
+    ]);
+    if !servers.is_empty() {
+        status.insert("mcpServers".to_owned(), json!(servers));
     }
-    if auth.enabled && auth.oidc.is_none() {
-        notes.push(
-            "auth.enabled needs auth.oidc: the gateway image does OIDC only and asks its own default issuer".into(),
-        );
-    }
-    if spec.mcp.enabled {
-        notes.extend(health_check_notes(&spec.mcp));
-    }
-    if exposure::ignores_hosts(&spec.ingress) {
-        notes.push("ingress.hosts has no effect: ingress.host is set".into());
-    }
-    notes.extend(spec.hpa.note("Gateway", &parent.name));
-    notes
-}
-
-fn health_check_notes(mcp: &Mcp) -> Vec<String> {
-    let checks: Vec<_> = mcp.servers.iter().map(|server| &server.health_check).collect();
-    let mut notes = Vec::new();
-    if checks.iter().any(|check| check.enabled && check.path != HealthCheck::default().path) {
-        notes.push("mcp.servers[].healthCheck.path has no effect: the gateway checks by the MCP protocol".into());
-    }
-    if checks.windows(2).any(|two| two[0].enabled != two[1].enabled || two[0].interval != two[1].interval) {
-        notes.push(
-            "mcp.servers[].healthCheck differs between servers: the gateway checks all of them at the shortest interval".into(),
-        );
-    }
-    notes
+    status
 }

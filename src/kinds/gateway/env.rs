@@ -2,10 +2,14 @@
 
 use k8s_openapi::api::core::v1::EnvVar;
 
-use super::{GatewaySpec, server::Server, tools::Mcp};
+use super::{
+    GatewaySpec,
+    server::{CA_FILE, Server},
+    tools::Mcp,
+};
 use crate::{
     children::{duration, env::Variables},
-    kinds::InvalidSpec,
+    kinds::{Found, InvalidSpec},
 };
 
 /// Folder that certificate and key are mounted in.
@@ -13,14 +17,18 @@ pub(super) const TLS_FOLDER: &str = "/app/tls";
 /// File names in it.
 pub(super) const TLS_FILES: (&str, &str) = ("tls.crt", "tls.key");
 
-/// The whole environment, the variables of the providers last.
-pub(super) fn environment(spec: &GatewaySpec) -> Result<Vec<EnvVar>, InvalidSpec> {
+/// The whole environment, the variables of the providers last. `found`: the MCP servers that were found.
+pub(super) fn environment(spec: &GatewaySpec, found: &[Found]) -> Result<Vec<EnvVar>, InvalidSpec> {
     let mut env = Variables::default();
     env.set("ENVIRONMENT", spec.environment.as_str());
     env.set_switch("TELEMETRY", spec.telemetry.enabled);
     if spec.telemetry.enabled {
         // The program listens there whenever telemetry is on; `metrics.enabled` only decides who can reach it.
         env.set("TELEMETRY_METRICS_PORT", spec.telemetry.metrics.port);
+    }
+    if let Some(otlp) = spec.telemetry.traces_otlp() {
+        env.set_switch("TELEMETRY_TRACING", true);
+        env.set("TELEMETRY_TRACING_OTLP_ENDPOINT", otlp.endpoint.as_deref().unwrap_or_default());
     }
     env.set_switch("AUTH", spec.auth.enabled);
     if let Some(oidc) = spec.auth.active_oidc() {
@@ -30,10 +38,15 @@ pub(super) fn environment(spec: &GatewaySpec) -> Result<Vec<EnvVar>, InvalidSpec
             env.set_from_secret("AUTH_OIDC_CLIENT_SECRET", secret);
         }
     }
+    if spec.auth.ca_certificate().is_some() {
+        env.set("SSL_CERT_FILE", CA_FILE);
+    }
     server(&mut env, &spec.server)?;
     if spec.mcp.enabled {
-        mcp(&mut env, &spec.mcp)?;
+        mcp(&mut env, &spec.mcp, found)?;
     }
+    spec.routing.environment(&mut env)?;
+    spec.guardrails.environment(&mut env)?;
     for provider in spec.active_providers() {
         env.extend(&provider.env);
     }
@@ -59,16 +72,11 @@ fn server(env: &mut Variables, server: &Server) -> Result<(), InvalidSpec> {
     Ok(())
 }
 
-fn mcp(env: &mut Variables, mcp: &Mcp) -> Result<(), InvalidSpec> {
+fn mcp(env: &mut Variables, mcp: &Mcp, found: &[Found]) -> Result<(), InvalidSpec> {
     env.set_switch("MCP", true);
     env.set("MCP_EXPOSE", mcp.expose);
-    let mut urls: Vec<&str> = Vec::new();
-    for server in &mcp.servers {
-        if !urls.contains(&server.url.as_str()) {
-            urls.push(&server.url);
-        }
-    }
-    env.set("MCP_SERVERS", urls.join(","));
+    env.set("MCP_TOOL_MODE", mcp.tool_mode.as_str());
+    env.set("MCP_SERVERS", mcp.urls(found).join(","));
     let timeouts = &mcp.timeouts;
     for (name, field, value) in [
         ("MCP_CLIENT_TIMEOUT", "client", &timeouts.client),

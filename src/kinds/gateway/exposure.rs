@@ -11,7 +11,7 @@ use crate::{
         service::{Port, service},
     },
     kinds::InvalidSpec,
-    object::DesiredChild,
+    object::{DesiredChild, Identity},
 };
 
 /// Name of the main port, on the container and on the Service.
@@ -20,7 +20,7 @@ pub(super) const HTTP: &str = "http";
 pub(super) const METRICS: &str = "metrics";
 
 /// Number of the Service's main port.
-fn service_port(spec: &GatewaySpec) -> i32 {
+pub(super) fn service_port(spec: &GatewaySpec) -> i32 {
     spec.service.port.unwrap_or(spec.server.port)
 }
 
@@ -65,21 +65,22 @@ pub(super) fn gateway_ingress(family: &Family<'_>, spec: &GatewaySpec) -> Result
     Ok(Some(ingress(family, name, exposure, name, HTTP)))
 }
 
-/// Where the gateway answers.
+/// Where the gateway answers: by the Ingress, else by the Gateway API, else by the Service.
 pub(super) fn url(family: &Family<'_>, spec: &GatewaySpec) -> String {
-    let wish = &spec.ingress;
-    let host = rules(wish).into_iter().map(|rule| rule.host).find(|host| !host.is_empty() && !host.starts_with('*'));
-    let scheme = |tls| if tls { "https" } else { "http" };
-    match host.filter(|_| wish.enabled) {
-        Some(host) => format!("{}://{host}", scheme(wish.active_tls().is_some())),
-        None => format!(
-            "{}://{}.{}.svc.cluster.local:{}",
-            scheme(spec.server.tls_enabled()),
-            family.parent.name,
-            family.parent.namespace,
-            service_port(spec)
-        ),
-    }
+    ingress_url(&spec.ingress).or_else(|| spec.gateway_api().1.url()).unwrap_or_else(|| {
+        let Identity { name, namespace, .. } = family.parent;
+        format!("{}://{name}.{namespace}.svc.cluster.local:{}", scheme(spec.server.tls_enabled()), service_port(spec))
+    })
+}
+
+fn ingress_url(wish: &Ingress) -> Option<String> {
+    let hosts = rules(wish).into_iter().map(|rule| rule.host);
+    let host = hosts.into_iter().find(|host| !host.is_empty() && !host.starts_with('*')).filter(|_| wish.enabled)?;
+    Some(format!("{}://{host}", scheme(wish.active_tls().is_some())))
+}
+
+const fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
 }
 
 fn simple_host(wish: &Ingress) -> Option<&str> {

@@ -1,10 +1,13 @@
 //! `spec.server` and `spec.auth` of a Gateway. PURE.
 
-use k8s_openapi::api::core::v1::SecretKeySelector;
+use k8s_openapi::api::core::v1::{ConfigMapKeySelector, SecretKeySelector, Volume, VolumeMount};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kinds::schema;
+use crate::{children::workload::config_file, kinds::schema};
+
+/// Where the authority of the OIDC provider's certificate is in the pods.
+pub(super) const CA_FILE: &str = "/usr/local/share/ca-certificates/oidc-ca.crt";
 
 /// The HTTP server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -144,6 +147,11 @@ pub struct Oidc {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::kubernetes::<SecretKeySelector>")]
     pub client_secret_ref: Option<SecretKeySelector>,
+    /// Key of a ConfigMap that holds the certificate of the authority behind the issuer's certificate, in PEM form. A change
+    /// of it rolls the pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::kubernetes::<ConfigMapKeySelector>")]
+    pub ca_cert_ref: Option<ConfigMapKeySelector>,
 }
 
 impl Default for Oidc {
@@ -152,6 +160,7 @@ impl Default for Oidc {
             issuer_url: "http://keycloak:8080/realms/inference-gateway-realm".into(),
             client_id: "inference-gateway-client".into(),
             client_secret_ref: None,
+            ca_cert_ref: None,
         }
     }
 }
@@ -161,5 +170,16 @@ impl Auth {
     #[must_use]
     pub fn active_oidc(&self) -> Option<&Oidc> {
         self.oidc.as_ref().filter(|_| self.enabled)
+    }
+
+    /// The authority that the OIDC provider's certificate is checked against.
+    #[must_use]
+    pub fn ca_certificate(&self) -> Option<&ConfigMapKeySelector> {
+        self.active_oidc()?.ca_cert_ref.as_ref().filter(|map| !map.name.is_empty() && !map.key.is_empty())
+    }
+
+    /// It as a file of the pods.
+    pub(super) fn files(&self) -> Option<(Volume, VolumeMount)> {
+        self.ca_certificate().map(|map| config_file("oidc-ca", &map.name, &map.key, CA_FILE))
     }
 }

@@ -27,12 +27,18 @@ pub struct GatewayStatus {
     /// Label selector of the pods, for `kubectl scale` and autoscalers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
-    /// Where the gateway can be reached: the host of the Ingress, else the Service.
+    /// Where the gateway can be reached: the host of the Ingress, else that of the HTTPRoute, else the Service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Names of the enabled providers, separated by commas.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider_summary: Option<String>,
+    /// URLs of the MCP servers that the gateway uses, those of the spec before those that were found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mcp_servers: Vec<String>,
+    /// Number of these MCP servers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcp_server_count: Option<i32>,
     /// Name of the ServiceAccount that the pods use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,

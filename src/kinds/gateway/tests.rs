@@ -1,11 +1,13 @@
 //! What the rest relies on: defaults, presence of blocks, references, and the definition as a whole.
 
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
 
 use super::{Gateway, GatewaySpec};
 use crate::{
-    kinds::{Parent, References, Related},
-    object::Identity,
+    kinds::{Found, Parent, References, Related},
+    object::{ChildKind, Identity},
 };
 
 fn decode(spec: Value) -> GatewaySpec {
@@ -41,6 +43,14 @@ fn an_empty_block_means_the_same_as_none() {
         "service.annotations",
         "ingress",
         "ingress.annotations",
+        "gatewayAPI",
+        "gatewayAPI.gateway",
+        "gatewayAPI.gateway.tls",
+        "gatewayAPI.httpRoute",
+        "routing",
+        "routing.gateway",
+        "routing.httpRoute",
+        "guardrails",
         "hpa",
         "serviceAccount",
         // Present, but under a switch that is off.
@@ -85,12 +95,30 @@ fn the_definition_is_small_and_says_what_an_api_server_takes() {
     assert_eq!(root.get("required"), None);
     let spec = &root["properties"]["spec"];
     assert_eq!(spec["default"], json!({}));
-    for block in ["server", "auth", "telemetry", "mcp", "service", "ingress", "hpa", "serviceAccount"] {
+    for block in [
+        "server",
+        "auth",
+        "telemetry",
+        "mcp",
+        "service",
+        "ingress",
+        "gatewayAPI",
+        "guardrails",
+        "hpa",
+        "serviceAccount",
+    ] {
         assert_eq!(spec["properties"][block]["default"], json!({}), "{block}");
     }
-    for [block, field] in
-        [["server", "tls"], ["auth", "oidc"], ["ingress", "tls"], ["hpa", "config"], ["service", "port"]]
-    {
+    for [block, field] in [
+        ["server", "tls"],
+        ["auth", "oidc"],
+        ["ingress", "tls"],
+        ["hpa", "config"],
+        ["service", "port"],
+        ["routing", "gateway"],
+        ["routing", "httpRoute"],
+        ["mcp", "serviceDiscovery"],
+    ] {
         assert_eq!(spec["properties"][block]["properties"][field].get("default"), None, "{block}.{field}");
     }
 }
@@ -107,4 +135,87 @@ fn references_follow_what_is_switched_on() {
     on["server"]["tls"]["enabled"] = true.into();
     let secrets: Vec<_> = references(on).secrets.into_iter().collect();
     assert_eq!(secrets, ["cert", "key", "oidc"]);
+}
+
+#[test]
+fn config_maps_follow_what_is_switched_on() {
+    let key = |name: &str| json!({ "name": name, "key": "k" });
+    let spec = json!({
+        "auth": { "oidc": { "caCertRef": key("authority") } },
+        "routing": { "configMapRef": key("rules") },
+        "guardrails": { "configMapRef": { "name": "policies" } },
+    });
+    assert!(references(spec.clone()).names_nothing());
+    let mut on = spec;
+    for block in ["auth", "routing", "guardrails"] {
+        on[block]["enabled"] = true.into();
+    }
+    let config_maps: Vec<_> = references(on.clone()).config_maps.into_iter().collect();
+    assert_eq!(config_maps, ["authority", "policies", "rules"]);
+    // In its older meaning routing has no rules.
+    on["routing"]["gateway"] = json!({});
+    assert!(!references(on).config_maps.contains("rules"));
+}
+
+/// The environment and the annotations of the pods, and the status.
+fn pods(spec: Value, related: &Related) -> (BTreeMap<String, String>, Value, Map<String, Value>) {
+    let identity = Identity { name: "a".into(), namespace: "b".into(), ..Identity::default() };
+    let desired = Gateway::desired(&identity, &decode(spec), related).expect("renders");
+    let deployment =
+        desired.children.iter().find(|child| child.id.kind == ChildKind::Deployment).expect("a Deployment");
+    let template = &deployment.body["spec"]["template"];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let env = template["spec"]["containers"][0]["env"].as_array().expect("variables");
+    let env = env.iter().map(|var| (text(&var["name"]), text(&var["value"]))).collect();
+    (env, template["metadata"]["annotations"].clone(), desired.status)
+}
+
+#[test]
+fn found_mcp_servers_join_those_of_the_spec() {
+    let mcp = |discovery: bool| {
+        let url = |url: &str| json!({ "name": "x", "url": url });
+        json!({ "mcp": {
+            "enabled": true,
+            "servers": [url("http://z"), url("http://c")],
+            "serviceDiscovery": { "enabled": discovery, "namespace": "tools", "selector": { "matchLabels": { "a": "b" } } },
+        } })
+    };
+    assert!(references(mcp(false)).discoveries.is_empty());
+    let discoveries = references(mcp(true)).discoveries;
+    assert_eq!(discoveries.keys().collect::<Vec<_>>(), [&"MCP"]);
+    assert_eq!(discoveries["MCP"].namespace, "tools");
+    let found = |name: &str, url: &str| Found { name: name.into(), url: url.into() };
+    let found = [found("a", "http://a"), found("b", "http://c"), found("d", "http://b")];
+    let related = Related { found: BTreeMap::from([("MCP", found.into())]), ..Related::default() };
+    let (env, _, status) = pods(mcp(true), &related);
+    assert_eq!(env["MCP_SERVERS"], "http://z,http://c,http://a,http://b");
+    assert_eq!(status["mcpServers"], json!(["http://z", "http://c", "http://a", "http://b"]));
+    assert_eq!(status["mcpServerCount"], 4);
+    let (_, _, status) = pods(json!({}), &related);
+    assert_eq!((status.get("mcpServers"), &status["mcpServerCount"]), (None, &json!(0)));
+}
+
+#[test]
+fn a_selector_that_makes_no_sense_is_named() {
+    let selector = json!({ "matchExpressions": [{ "key": "a", "operator": "Near", "values": ["b"] }] });
+    let discovery = json!({ "enabled": true, "selector": selector });
+    let spec = decode(json!({ "mcp": { "enabled": true, "serviceDiscovery": discovery } }));
+    let error = Gateway::references(&Identity::default(), &spec).expect_err("makes no sense");
+    assert_eq!(error.field, "spec.mcp.serviceDiscovery.selector");
+}
+
+#[test]
+fn rules_in_the_spec_roll_the_pods() {
+    let spec = |config: &str| json!({ "routing": { "enabled": true, "config": config } });
+    let hash = |config: &str| pods(spec(config), &Related::default()).1;
+    assert_ne!(hash("models: {}"), hash("models: {a: []}"));
+    assert_eq!(hash("models: {}"), hash("models: {}"));
+}
+
+#[test]
+fn the_gateway_gets_the_words_for_a_failure_that_it_knows() {
+    for (given, wanted) in [("deny", "closed"), ("closed", "closed"), ("allow", "open"), ("open", "open")] {
+        let spec = json!({ "guardrails": { "enabled": true, "failMode": given } });
+        assert_eq!(pods(spec, &Related::default()).0["GUARDRAILS_FAIL_MODE"], wanted);
+    }
 }

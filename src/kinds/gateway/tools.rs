@@ -3,7 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kinds::schema;
+use crate::{
+    kinds::{Discovery, Found, InvalidSpec, discovery::ServiceDiscovery, schema},
+    object::Identity,
+};
+
+/// The kind of the custom resources that are looked for.
+pub(super) const DISCOVERED: &str = "MCP";
 
 /// The gateway as a client of MCP servers.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,10 +19,38 @@ pub struct Mcp {
     pub enabled: bool,
     /// Let callers list the tools of the MCP servers.
     pub expose: bool,
+    /// How models get at the tools: by asking for those they need (`selector`), or all of them with every request
+    /// (`direct`).
+    pub tool_mode: ToolMode,
     /// MCP servers, in the order in which the gateway gets them.
     pub servers: Vec<McpServer>,
+    /// Use the servers of MCP resources as well. Their URLs come after those above, and a change of them rolls the pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_discovery: Option<ServiceDiscovery>,
     /// How long the gateway waits for MCP servers.
     pub timeouts: McpTimeouts,
+}
+
+/// A way to offer tools to models.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+#[expect(missing_docs, reason = "a comment here would end up in the schema and say what the name says")]
+pub enum ToolMode {
+    #[default]
+    Selector,
+    Direct,
+}
+
+impl ToolMode {
+    /// As the gateway wants it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Selector => "selector",
+            Self::Direct => "direct",
+        }
+    }
 }
 
 /// One MCP server.
@@ -82,5 +116,29 @@ impl Default for McpTimeouts {
             response_header: "5s".into(),
             request: "10s".into(),
         }
+    }
+}
+
+impl Mcp {
+    /// The MCP resources to look for, when both are switched on.
+    ///
+    /// # Errors
+    /// When the selector makes no sense.
+    pub fn discovery(&self, parent: &Identity) -> Result<Option<Discovery>, InvalidSpec> {
+        let wish = self.service_discovery.as_ref().filter(|_| self.enabled);
+        wish.map_or(Ok(None), |wish| wish.discovery(parent, "spec.mcp.serviceDiscovery"))
+    }
+
+    /// The URLs of the servers: those of the spec in its order, then those that were found; each once.
+    #[must_use]
+    pub fn urls<'a>(&'a self, found: &'a [Found]) -> Vec<&'a str> {
+        let mut urls: Vec<&str> = Vec::new();
+        let all = self.servers.iter().map(|server| server.url.as_str()).chain(found.iter().map(|found| &*found.url));
+        for url in all.filter(|_| self.enabled) {
+            if !urls.contains(&url) {
+                urls.push(url);
+            }
+        }
+        urls
     }
 }

@@ -152,6 +152,13 @@ impl Audit {
     /// An entry is written before the handling of its request ends, but the client may see the end of a long answer a moment
     /// earlier. Where that matters use [`read_settled`](Self::read_settled).
     pub fn read(&mut self) -> Result<Vec<AuditEntry>> {
+        let (entries, used) = parse(&self.bytes()?, |_| true)?;
+        self.position += used;
+        Ok(entries)
+    }
+
+    /// Everything from where it stopped the last time.
+    fn bytes(&self) -> Result<Vec<u8>> {
         let mut file = match File::open(&self.path) {
             // The API server makes it when it has something to write.
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -160,7 +167,14 @@ impl Audit {
         file.seek(SeekFrom::Start(self.position))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        let (entries, used) = parse(&bytes)?;
+        Ok(bytes)
+    }
+
+    /// As [`read`](Self::read), but only the requests that were refused for want of a right; the others are passed over
+    /// without being decoded, because there may be very many.
+    pub fn read_denied(&mut self) -> Result<Vec<AuditEntry>> {
+        let denied = |line: &[u8]| str::from_utf8(line).is_ok_and(|line| line.contains(DENIED));
+        let (entries, used) = parse(&self.bytes()?, denied)?;
         self.position += used;
         Ok(entries)
     }
@@ -186,10 +200,14 @@ impl Audit {
     }
 }
 
-/// The complete lines, and how many bytes they are; the last line may still be in the writing.
-fn parse(bytes: &[u8]) -> Result<(Vec<AuditEntry>, u64)> {
+/// What the authorizer adds to the line of a request that it refuses.
+const DENIED: &str = r#""authorization.k8s.io/decision":"forbid""#;
+
+/// The complete lines that are `wanted`, and how many bytes all complete lines are; the last line may still be in the
+/// writing.
+fn parse(bytes: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Result<(Vec<AuditEntry>, u64)> {
     let end = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |place| place + 1);
-    let lines = bytes[..end].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let lines = bytes[..end].split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && wanted(line));
     let entries = lines
         .map(|line| serde_json::from_slice(line).context("a line of the audit log is not as expected"))
         .collect::<Result<_>>()?;
@@ -205,7 +223,7 @@ mod tests {
     #[test]
     fn complete_lines_are_read_and_the_rest_is_left() {
         let text = format!("{LINE}\n{LINE}\n{}", &LINE[..50]);
-        let (entries, used) = parse(text.as_bytes()).expect("two entries");
+        let (entries, used) = parse(text.as_bytes(), |_| true).expect("two entries");
         assert_eq!(entries.len(), 2);
         assert_eq!(usize::try_from(used).expect("small"), 2 * (LINE.len() + 1));
         let entry = &entries[0];
@@ -219,7 +237,7 @@ mod tests {
     #[test]
     fn a_request_without_an_object_is_an_entry_too() {
         let text = r#"{"auditID":"a","stage":"ResponseComplete","requestURI":"/version","verb":"get","user":{"username":"admin"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2026-01-02T03:04:05.678901Z","stageTimestamp":"2026-01-02T03:04:05.680000Z"}"#;
-        let (entries, _) = parse(format!("{text}\n").as_bytes()).expect("one entry");
+        let (entries, _) = parse(format!("{text}\n").as_bytes(), |_| true).expect("one entry");
         assert_eq!(entries[0].resource(), "");
         assert!(!entries[0].is_write());
     }

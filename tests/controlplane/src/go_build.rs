@@ -18,7 +18,7 @@ pub(crate) const KUBERNETES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kubern
 /// The Go module of kwok. It needs its own: its dependencies do not go together with those of Kubernetes.
 pub(crate) const KWOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kwok");
 
-const NO_GO: &str = "go is not installed, but the control plane for the demo, the tests and the benchmark is built with it: \
+pub(crate) const NO_GO: &str = "go is not installed, but the control plane for the demo, the tests and the benchmark is built with it: \
     install Go 1.26 or newer (https://go.dev/dl, or the package `golang-go` or `go` of your system) and try again; \
     a C compiler is not needed for it";
 

@@ -1,0 +1,165 @@
+//! `igw install`: everything a cluster needs to run the operator, in the order in which it can be applied.
+//!
+//! The names are those of the Go operator's manifest, so that applying this one takes the place of that one.
+
+use serde_json::{Value, json};
+
+use super::{Error, generate, manifest};
+use crate::kinds::{self, GROUP, Parent, Visitor};
+
+/// Name of the operator's Deployment and of its ServiceAccount.
+pub const ACCOUNT: &str = "operator-inference-gateway";
+
+const RBAC: &str = "rbac.authorization.k8s.io/v1";
+
+/// Everything, as YAML documents: namespace, definitions, rights, metrics Service and Deployment.
+///
+/// # Errors
+/// When an object cannot be written as YAML.
+pub fn install(image: &str, namespace: &str) -> Result<String, Error> {
+    let mut objects = vec![json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": namespace, "labels": generate::labels()},
+    })];
+    objects.extend(generate::definitions());
+    objects.push(json!({
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": ACCOUNT, "namespace": namespace, "labels": generate::labels()},
+    }));
+    objects.push(generate::role());
+    objects.push(json!({
+        "apiVersion": RBAC,
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": "operator-manager-rolebinding", "labels": generate::labels()},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": generate::ROLE},
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}],
+    }));
+    let mut users = UserRoles::default();
+    kinds::for_each(&mut users);
+    objects.extend(users.0);
+    objects.push(service(namespace));
+    objects.push(deployment(image, namespace));
+    manifest::yaml(&objects)
+}
+
+/// Roles for people, three for each kind of custom resource. By their labels they become part of the cluster's own roles
+/// `view`, `edit` and `admin`, so who may edit a namespace may edit custom resources there.
+#[derive(Default)]
+struct UserRoles(Vec<Value>);
+
+impl Visitor for UserRoles {
+    fn visit<P: Parent>(&mut self) {
+        const READ: &[&str] = &["get", "list", "watch"];
+        const WRITE: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+        const CHANGE: &[&str] = &["get", "patch", "update"];
+        let versions = P::crd().spec.versions;
+        let scales = versions.iter().any(|v| v.subresources.as_ref().is_some_and(|s| s.scale.is_some()));
+        for (name, into, verbs, scale, status) in [
+            ("admin", "admin", WRITE, CHANGE, CHANGE),
+            ("editor", "edit", WRITE, CHANGE, &["get"][..]),
+            ("viewer", "view", READ, &["get"][..], &["get"][..]),
+        ] {
+            let plural = P::INFO.plural;
+            let mut rules = vec![
+                json!({"apiGroups": [GROUP], "resources": [plural], "verbs": verbs}),
+                json!({"apiGroups": [GROUP], "resources": [format!("{plural}/status")], "verbs": status}),
+            ];
+            if scales {
+                rules.push(json!({"apiGroups": [GROUP], "resources": [format!("{plural}/scale")], "verbs": scale}));
+            }
+            let mut labels = generate::labels();
+            labels[format!("rbac.authorization.k8s.io/aggregate-to-{into}")] = "true".into();
+            self.0.push(json!({
+                "apiVersion": RBAC,
+                "kind": "ClusterRole",
+                "metadata": {"name": format!("operator-{}-{name}-role", P::INFO.kind.to_lowercase()), "labels": labels},
+                "rules": rules,
+            }));
+        }
+    }
+}
+
+/// The labels that the operator's pods are found by. The Go operator's Deployment has the same: they cannot change.
+fn pods() -> Value {
+    let mut labels = generate::labels();
+    labels["control-plane"] = "inference-gateway-operator".into();
+    labels
+}
+
+fn service(namespace: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": format!("{ACCOUNT}-metrics-service"), "namespace": namespace, "labels": pods()},
+        "spec": {
+            "selector": pods(),
+            "ports": [{"name": "http", "port": 9090, "protocol": "TCP", "targetPort": "metrics"}],
+        },
+    })
+}
+
+fn deployment(image: &str, namespace: &str) -> Value {
+    let container = json!({
+        "name": "operator",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "args": ["run", "--metrics-bind-address=:9090", "--health-probe-bind-address=:8081", "--log-format=json"],
+        "ports": [
+            {"name": "metrics", "containerPort": 9090, "protocol": "TCP"},
+            {"name": "health", "containerPort": 8081, "protocol": "TCP"},
+        ],
+        "livenessProbe": {
+            "httpGet": {"path": "/healthz", "port": "health"},
+            "initialDelaySeconds": 15,
+            "periodSeconds": 20,
+        },
+        "readinessProbe": {
+            "httpGet": {"path": "/readyz", "port": "health"},
+            "initialDelaySeconds": 5,
+            "periodSeconds": 10,
+        },
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "64Mi"},
+            "limits": {"cpu": "500m", "memory": "256Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": true,
+        },
+    });
+    let annotations = json!({
+        "kubectl.kubernetes.io/default-container": "operator",
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "9090",
+        "prometheus.io/path": "/metrics",
+    });
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": ACCOUNT, "namespace": namespace, "labels": pods()},
+        "spec": {
+            "replicas": 1,
+            // Two at a time would work against each other: the old one ends before the new one begins.
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": pods()},
+            "template": {
+                "metadata": {"labels": pods(), "annotations": annotations},
+                "spec": {
+                    "serviceAccountName": ACCOUNT,
+                    "nodeSelector": {"kubernetes.io/os": "linux"},
+                    "securityContext": {
+                        "runAsNonRoot": true,
+                        "runAsUser": 65532,
+                        "runAsGroup": 65532,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "terminationGracePeriodSeconds": 10,
+                    "containers": [container],
+                },
+            },
+        },
+    })
+}
