@@ -60,7 +60,11 @@ fn rows(agents: usize, entries: &[AuditEntry], table: &mut Table) {
     let per_agent = of_agents as f64 / agents as f64;
     let target = (children(Kind::Agent) + status_writes(Kind::Agent)) as f64;
     table.at_most("calls per new Agent", per_agent, Unit::PerObject, target);
-    let rest = all - of_agents - calls_for(Some(Kind::Orchestrator), entries).total();
+    // Where controllers are slow, the operator looks why pods wait.
+    let pods = entries.iter().filter(|entry| by_operator(entry) && entry.verb == "list" && entry.resource() == "pods");
+    let pods = pods.count();
+    table.row_unless_zero("lists of pods", pods as f64);
+    let rest = all - of_agents - calls_for(Some(Kind::Orchestrator), entries).total() - pods;
     table.at_most("calls for anything else", rest as f64, Unit::Count, 0.0);
 }
 
