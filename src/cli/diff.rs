@@ -169,7 +169,9 @@ async fn stored(client: &Client, given: &Given) -> Result<Option<Value>, Error> 
 
 /// Takes in the custom resources that are looked for, but for those that are known.
 async fn server_listings(client: &Client, references: &References, directory: &Directory) -> Result<(), Error> {
-    struct Listed(Vec<(ParentInfo, fn(&ParentObject) -> Option<Entry>)>);
+    /// What others find of a custom resource.
+    type Find = fn(&ParentObject) -> Option<Entry>;
+    struct Listed(Vec<(ParentInfo, Find)>);
     impl Visitor for Listed {
         fn visit<P: Parent>(&mut self) {
             self.0.push((P::INFO, |object| Entry::of::<P>(object).ok().flatten()));
