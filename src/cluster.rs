@@ -39,13 +39,13 @@ pub trait Cluster: Send + Sync + 'static {
     /// Deletes exactly this state of this object.
     fn delete(&self, id: &ObjectId, live: &Live) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// Applies the whole status of a custom resource and returns the resource version.
+    /// Applies the whole status of a custom resource. Returns the resource version, and the status as it is then.
     fn apply_status(
         &self,
         kind: &ParentInfo,
         parent: &Identity,
         status: &Value,
-    ) -> impl Future<Output = Result<u64, Refusal>> + Send;
+    ) -> impl Future<Output = Result<(u64, Value), Refusal>> + Send;
 
     /// Why containers of the operator's pods in a namespace wait.
     fn waiting_containers(&self, namespace: &str) -> impl Future<Output = Result<Vec<Waiting>, Refusal>> + Send;

@@ -1,6 +1,6 @@
 //! The one implementation of [`Cluster`] that holds a client, and how that client is made.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use http::{Method, Request};
 use kube::{
@@ -8,10 +8,10 @@ use kube::{
     api::{DeleteParams, Preconditions},
 };
 use serde::{
-    Deserialize,
+    Deserialize, Serialize as _,
     de::{DeserializeOwned, IgnoredAny},
 };
-use serde_json::{Value, json};
+use serde_json::{Value, json, ser::Formatter};
 
 use super::{Apply, Cluster, Failure, Refusal, Sent, Waiting};
 use crate::{
@@ -67,7 +67,7 @@ impl KubeCluster {
             .method(method)
             .uri(path)
             .header(http::header::CONTENT_TYPE, content_type)
-            .body(serde_json::to_vec(body).map_err(|e| transient(&e))?)
+            .body(json_for_yaml(body).map_err(|e| transient(&e))?)
             .map_err(|e| transient(&e))?;
         match tokio::time::timeout(CALL_TIMEOUT, self.client.request::<T>(request)).await {
             Ok(answer) => answer.map_err(|error| refusal(sent, error)),
@@ -119,6 +119,8 @@ impl Cluster for KubeCluster {
                 Ok(wire) => return Ok(Some(Live::new(id.kind, &wire))),
                 // Somebody wrote in between, so the test failed.
                 Err(Refusal::Content { .. }) if tries < TRIES => tries += 1,
+                // It never ends: nothing of this is in the spec, so nothing there can be wrong.
+                Err(Refusal::Content { message, .. }) => return Err(Refusal::Transient { message }),
                 Err(refusal) => return Err(refusal),
             }
         }
@@ -145,7 +147,12 @@ impl Cluster for KubeCluster {
         self.send::<IgnoredAny>(Sent::Update, Method::DELETE, path, &body).await.map(|_| ())
     }
 
-    async fn apply_status(&self, kind: &ParentInfo, parent: &Identity, status: &Value) -> Result<u64, Refusal> {
+    async fn apply_status(
+        &self,
+        kind: &ParentInfo,
+        parent: &Identity,
+        status: &Value,
+    ) -> Result<(u64, Value), Refusal> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Meta {
@@ -154,6 +161,8 @@ impl Cluster for KubeCluster {
         #[derive(Deserialize)]
         struct Answer {
             metadata: Meta,
+            #[serde(default)]
+            status: Value,
         }
         let ParentInfo { group, version, plural, .. } = kind;
         let Identity { namespace, name, uid, .. } = parent;
@@ -178,7 +187,7 @@ impl Cluster for KubeCluster {
             }
             answer => answer?,
         };
-        Ok(answer.metadata.resource_version.parse().unwrap_or_default())
+        Ok((answer.metadata.resource_version.parse().unwrap_or_default(), answer.status))
     }
 
     async fn waiting_containers(&self, namespace: &str) -> Result<Vec<Waiting>, Refusal> {
@@ -262,6 +271,31 @@ impl Pod {
     }
 }
 
+/// JSON that means the same to a YAML parser, which the server has for every apply: characters that YAML takes for line
+/// breaks, or refuses, are escaped. Those outside the basic plane stay, because it refuses their escapes.
+fn json_for_yaml(body: &Value) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    body.serialize(&mut serde_json::Serializer::with_formatter(&mut text, ForYaml))?;
+    Ok(text)
+}
+
+struct ForYaml;
+
+impl Formatter for ForYaml {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let misread = |c: &char| {
+            matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+        };
+        let mut written = 0;
+        for (at, c) in fragment.char_indices().filter(|(_, c)| misread(c)) {
+            writer.write_all(&fragment.as_bytes()[written..at])?;
+            write!(writer, "\\u{:04x}", u32::from(c))?;
+            written = at + c.len_utf8();
+        }
+        writer.write_all(&fragment.as_bytes()[written..])
+    }
+}
+
 fn transient(error: &impl ToString) -> Refusal {
     Refusal::Transient { message: error.to_string() }
 }
@@ -283,5 +317,20 @@ fn refusal(sent: Sent, error: kube::Error) -> Refusal {
             )
         }
         other => transient(&other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::json_for_yaml;
+
+    #[test]
+    fn what_yaml_would_misread_is_escaped() {
+        let body = json!({"a\u{85}": "\u{feff}a \u{2028} b\u{7f}\u{9f}\n\"\u{1f600}é", "list": [1, null]});
+        let text = String::from_utf8(json_for_yaml(&body).expect("JSON")).expect("UTF-8");
+        assert_eq!(text, r#"{"a\u0085":"\ufeffa \u2028 b\u007f\u009f\n\"😀é","list":[1,null]}"#);
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), body);
     }
 }

@@ -119,6 +119,10 @@ impl<C: Cluster> Turn<'_, C> {
                 self.memory.counts_due = None;
                 return ask;
             }
+            Verdict::Later(new) | Verdict::Write(new) if self.memory.is_accepted(&new, &before) => {
+                self.memory.counts_due = None;
+                return ask;
+            }
             Verdict::Later(_) if due.is_none() => {
                 let due = *self.memory.counts_due.get_or_insert(self.now + TRAILING);
                 let wait = due.saturating_duration_since(self.now);
@@ -128,10 +132,10 @@ impl<C: Cluster> Turn<'_, C> {
         };
         self.memory.counts_due = None;
         match cluster.apply_status(&self.info, self.identity, &new).await {
-            Ok(version) => {
+            Ok((version, became)) => {
                 metrics.status_write(self.info.kind);
                 self.memory.status_failures = 0;
-                self.memory.wrote_status(version, new);
+                self.memory.wrote_status(version, new, became);
                 ask
             }
             // The custom resource is gone, or going: there is nothing to say any more.
