@@ -205,7 +205,9 @@ impl Cards {
 
     /// Forgets the card of a custom resource that is gone, or has none any more.
     pub fn forget(&self, id: &ParentId) {
-        if self.lock().remove(id).is_some_and(|entry| entry.running) {
+        let mut inner = self.lock();
+        // Told under the lock, so that it never comes after the `Follow` of whoever looks next.
+        if inner.remove(id).is_some_and(|entry| entry.running) {
             self.tell(Job::Leave(id.clone()));
         }
     }

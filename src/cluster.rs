@@ -25,11 +25,12 @@ pub trait Cluster: Send + Sync + 'static {
         operations: &[Value],
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// Rewrites the managed fields of an object, and nothing else of it; `None` of `rewrite` leaves them. Returns the object
-    /// when they were rewritten.
+    /// Rewrites the managed fields of this very object, and nothing else of it; `None` of `rewrite` leaves them. Returns the
+    /// object when they were rewritten.
     fn rewrite_managers(
         &self,
         id: &ObjectId,
+        uid: &str,
         rewrite: impl Fn(&[Value]) -> Option<Vec<Value>> + Send + Sync,
     ) -> impl Future<Output = Result<Option<Live>, Refusal>> + Send;
 
@@ -39,13 +40,22 @@ pub trait Cluster: Send + Sync + 'static {
     /// Deletes exactly this state of this object.
     fn delete(&self, id: &ObjectId, live: &Live) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// Applies the whole status of a custom resource and returns the resource version.
+    /// Applies the whole status of a custom resource. Returns the resource version, and the status as it is then.
     fn apply_status(
         &self,
         kind: &ParentInfo,
         parent: &Identity,
         status: &Value,
-    ) -> impl Future<Output = Result<u64, Refusal>> + Send;
+    ) -> impl Future<Output = Result<(u64, Value), Refusal>> + Send;
+
+    /// Replaces the status of a custom resource by what `change` makes of the whole of it; `None` leaves it. Returns the
+    /// resource version and the status when it was replaced.
+    fn change_status(
+        &self,
+        kind: &ParentInfo,
+        parent: &Identity,
+        change: impl Fn(&Value) -> Option<Value> + Send + Sync,
+    ) -> impl Future<Output = Result<Option<(u64, Value)>, Refusal>> + Send;
 
     /// Why containers of the operator's pods in a namespace wait.
     fn waiting_containers(&self, namespace: &str) -> impl Future<Output = Result<Vec<Waiting>, Refusal>> + Send;

@@ -127,12 +127,17 @@ impl Shared {
 
     /// A custom resource is gone.
     fn gone(&self, id: &ParentId) {
+        self.forget(id);
+        self.activity.dropped(id);
+    }
+
+    /// Nothing is done for a custom resource any more.
+    fn forget(&self, id: &ParentId) {
         self.context.memories.forget(id);
         self.context.config_maps.forget(id);
         self.context.cache.forget(id);
         self.context.directory.forget(id);
         self.context.cards.forget(id);
-        self.activity.dropped(id);
     }
 
     /// Of a kind, only these custom resources are there.
@@ -268,6 +273,7 @@ impl Visitor for Wiring {
         let writer = reflector::store::Writer::new(P::INFO);
         let reader = writer.as_reader();
         let (queue, woken) = self.wakers.add(P::INFO, reader.clone());
+        let store = reader.clone();
 
         let trigger = parents::<P>(api, writer, queue, Arc::clone(&shared), Arc::clone(&self.wakers));
         let run = Controller::for_stream_with(trigger, reader, P::INFO)
@@ -276,12 +282,15 @@ impl Visitor for Wiring {
             .graceful_shutdown_on(self.shutdown.clone())
             .run(one::<P>, retry_later, Arc::clone(&shared))
             .for_each(move |ended| {
-                if let Err(controller::Error::ObjectNotFound(gone)) = ended {
-                    shared.gone(&ParentId {
-                        kind: P::INFO.kind,
-                        namespace: gone.namespace.as_deref().unwrap_or_default().into(),
-                        name: gone.name.as_str().into(),
-                    });
+                let (namespace, name) = match ended {
+                    Ok((object, _)) => (object.namespace.unwrap_or_default(), object.name),
+                    Err(controller::Error::ObjectNotFound(gone)) => (gone.namespace.unwrap_or_default(), gone.name),
+                    Err(_) => return std::future::ready(()),
+                };
+                // A reconcile that went on while its custom resource was deleted has remembered things again, among them
+                // what keeps others at work: a card that is asked for, a kind that is looked for.
+                if store.get(&ObjectRef::new_with(&name, P::INFO).within(&namespace)).is_none() {
+                    shared.gone(&ParentId { kind: P::INFO.kind, namespace: namespace.into(), name: name.into() });
                 }
                 std::future::ready(())
             });
@@ -301,6 +310,8 @@ async fn one<P: Parent>(object: Arc<ParentObject>, shared: Arc<Shared>) -> Resul
     let again = if shared.scope.contains(&id.namespace) {
         tokio::time::timeout(DEADLINE, reconcile::reconcile::<P, _>(&object, &shared.context)).await
     } else {
+        // Its namespace may have been among those that are looked after.
+        shared.forget(&id);
         Ok(None)
     };
     shared.context.metrics.reconciled(P::INFO.kind, started.elapsed());

@@ -337,6 +337,12 @@ impl<C: Cluster> Turn<'_, C> {
 
     /// Leaves all objects as they are and says why, with an Event the first time.
     async fn hold(&mut self, reason: Reason, message: String, report: Report<'_>) -> Option<Duration> {
+        // Said before this process began.
+        let before = self.memory.status_before(self.object);
+        let said = condition(&before, "Reconciled").is_some_and(|known| known["message"] == message);
+        if self.memory.refused.is_none() && said {
+            self.memory.refused = Some(message.clone());
+        }
         if self.memory.refused.as_ref() != Some(&message) {
             let warning = reason != Reason::Paused;
             self.tell(&[Notice { warning, reason: reason.name(), about: None, message: message.clone() }]);

@@ -60,15 +60,14 @@ impl Scope {
         !self.listed.swap(true, Ordering::AcqRel)
     }
 
-    /// Takes in the labels of a namespace, or that it is gone. Returns whether it matches now and did not before.
+    /// Takes in the labels of a namespace, or that it is gone. Returns whether it has begun or ceased to match.
     pub fn saw(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
         let matches = self.selector.as_ref().zip(labels).is_some_and(|(selector, labels)| selector.matches(labels));
         let mut matching = self.matching.write().unwrap_or_else(PoisonError::into_inner);
         if matches {
             return matching.insert(namespace.into());
         }
-        matching.remove(namespace);
-        false
+        matching.remove(namespace)
     }
 }
 
@@ -189,7 +188,8 @@ mod tests {
         assert!(scope.saw("x", Some(&labels)));
         assert!(scope.contains("x"));
         assert!(!scope.saw("x", Some(&labels)), "nothing new");
-        assert!(!scope.saw("x", None));
+        assert!(scope.saw("x", None));
+        assert!(!scope.saw("x", None), "nothing new");
         assert!(!scope.contains("x"));
     }
 }

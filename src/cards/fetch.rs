@@ -191,10 +191,11 @@ impl Fetcher {
         }
         let mut answer = request.send().await?;
         let status = answer.status();
-        if status == StatusCode::NOT_MODIFIED {
+        // Whoever was not asked for a change has nothing to refer to.
+        if status == StatusCode::NOT_MODIFIED && *validators != Validators::default() {
             return Ok(Answer::NotModified);
         }
-        if status.is_redirection() {
+        if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
             return Ok(Answer::Failed(Failure::Redirected));
         }
         if !status.is_success() {
@@ -259,8 +260,26 @@ fn jitter(id: &ParentId, round: u32, wait: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use reqwest::Url;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    use super::ConnectTo;
+    use super::{Answer, CardSource, ConnectTo, Failure, Fetcher, Options, Validators};
+
+    #[tokio::test]
+    async fn nothing_can_be_unchanged_before_there_is_a_card() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let source = CardSource { base: format!("http://{}", listener.local_addr().expect("an address")) };
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(b"HTTP/1.1 304 Not Modified\r\nConnection: close\r\n\r\n").await;
+            }
+        });
+        let fetcher = Fetcher::new(&Options::default()).expect("a client");
+        let first = fetcher.ask(&source, &mut 0, &Validators::default()).await;
+        assert_eq!(first, Answer::Failed(Failure::Status(304)));
+        let known = Validators { etag: Some("x".into()), last_modified: None };
+        assert_eq!(fetcher.ask(&source, &mut 0, &known).await, Answer::NotModified);
+    }
 
     #[test]
     fn detours_read_as_curl_reads_them() {

@@ -68,7 +68,7 @@ pub(super) async fn diff(args: &Diff) -> Result<(String, bool), Error> {
         let stored = match &client {
             Some(client) => {
                 known.config_maps.extend(server_maps(client, &first.identity.namespace).await?);
-                server_listings(client, &first.references, &known.directory).await?;
+                server_listings(client, &first.references, &known.directory, &all, &args.namespace).await?;
                 stored(client, &first).await?
             }
             None => live_files.iter().find(|live| is_same(live, &document)).cloned(),
@@ -167,8 +167,15 @@ async fn stored(client: &Client, given: &Given) -> Result<Option<Value>, Error> 
     Ok(found.map(|object| serde_json::json!({"metadata": {"uid": object.metadata.uid}})))
 }
 
-/// Takes in the custom resources that are looked for, but for those that are known.
-async fn server_listings(client: &Client, references: &References, directory: &Directory) -> Result<(), Error> {
+/// Takes in the custom resources that are looked for; those that are known, because they are in the files, with the status
+/// that they have: an Agent is found by the card in it.
+async fn server_listings(
+    client: &Client,
+    references: &References,
+    directory: &Directory,
+    files: &[Value],
+    namespace: &str,
+) -> Result<(), Error> {
     /// What others find of a custom resource.
     type Find = fn(&ParentObject) -> Option<Entry>;
     struct Listed(Vec<(ParentInfo, Find)>);
@@ -189,6 +196,16 @@ async fn server_listings(client: &Client, references: &References, directory: &D
             let id = object.id(&info);
             if !directory.knows(&id) {
                 directory.saw(&id, entry(object));
+            } else if let Some(file) = files.iter().rfind(|file| {
+                file["kind"] == info.kind
+                    && file["apiVersion"] == format!("{}/{}", info.group, info.version)
+                    && file["metadata"]["name"] == *id.name
+                    && file["metadata"]["namespace"].as_str().unwrap_or(namespace) == &*id.namespace
+            }) {
+                let mut file = file.clone();
+                file["metadata"]["namespace"] = (*id.namespace).into();
+                file["status"] = object.status();
+                directory.saw(&id, entry(&ParentObject::from_manifest(&file)?));
             }
         }
     }

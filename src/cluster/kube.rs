@@ -1,6 +1,6 @@
 //! The one implementation of [`Cluster`] that holds a client, and how that client is made.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, io, time::Duration};
 
 use http::{Method, Request};
 use kube::{
@@ -8,10 +8,10 @@ use kube::{
     api::{DeleteParams, Preconditions},
 };
 use serde::{
-    Deserialize,
+    Deserialize, Serialize as _,
     de::{DeserializeOwned, IgnoredAny},
 };
-use serde_json::{Value, json};
+use serde_json::{Value, json, ser::Formatter};
 
 use super::{Apply, Cluster, Failure, Refusal, Sent, Waiting};
 use crate::{
@@ -67,7 +67,7 @@ impl KubeCluster {
             .method(method)
             .uri(path)
             .header(http::header::CONTENT_TYPE, content_type)
-            .body(serde_json::to_vec(body).map_err(|e| transient(&e))?)
+            .body(json_for_yaml(body).map_err(|e| transient(&e))?)
             .map_err(|e| transient(&e))?;
         match tokio::time::timeout(CALL_TIMEOUT, self.client.request::<T>(request)).await {
             Ok(answer) => answer.map_err(|error| refusal(sent, error)),
@@ -101,6 +101,7 @@ impl Cluster for KubeCluster {
     async fn rewrite_managers(
         &self,
         id: &ObjectId,
+        uid: &str,
         rewrite: impl Fn(&[Value]) -> Option<Vec<Value>> + Send + Sync,
     ) -> Result<Option<Live>, Refusal> {
         const TRIES: u32 = 5;
@@ -109,6 +110,9 @@ impl Cluster for KubeCluster {
         let mut tries = 1;
         loop {
             let object: Value = self.send(Sent::Update, Method::GET, path.clone(), &Value::Null).await?;
+            if object["metadata"]["uid"] != uid {
+                return Err(Refusal::Gone);
+            }
             let before = object["metadata"]["managedFields"].as_array();
             let Some(after) = before.and_then(|before| rewrite(before)) else { return Ok(None) };
             let patch = json!([
@@ -119,8 +123,32 @@ impl Cluster for KubeCluster {
                 Ok(wire) => return Ok(Some(Live::new(id.kind, &wire))),
                 // Somebody wrote in between, so the test failed.
                 Err(Refusal::Content { .. }) if tries < TRIES => tries += 1,
+                // It never ends: nothing of this is in the spec, so nothing there can be wrong.
+                Err(Refusal::Content { message, .. }) => return Err(Refusal::Transient { message }),
                 Err(refusal) => return Err(refusal),
             }
+        }
+    }
+
+    async fn change_status(
+        &self,
+        kind: &ParentInfo,
+        parent: &Identity,
+        change: impl Fn(&Value) -> Option<Value> + Send + Sync,
+    ) -> Result<Option<(u64, Value)>, Refusal> {
+        let path = parent_path(kind, parent);
+        let object: Value = self.send(Sent::Update, Method::GET, path.clone(), &Value::Null).await?;
+        let Some(status) = change(&object).filter(|_| object["metadata"]["uid"] == parent.uid) else { return Ok(None) };
+        let patch = json!([
+            {"op": "test", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"]},
+            {"op": "add", "path": "/status", "value": status},
+        ]);
+        let path = format!("{path}/status?fieldManager={STATUS_MANAGER}");
+        match self.send::<WithStatus>(Sent::Update, Method::PATCH, path, &patch).await {
+            Ok(answer) => Ok(Some(answer.read())),
+            // Somebody wrote in between, so the test failed.
+            Err(Refusal::Content { message, .. }) => Err(Refusal::Transient { message }),
+            Err(refusal) => Err(refusal),
         }
     }
 
@@ -145,21 +173,15 @@ impl Cluster for KubeCluster {
         self.send::<IgnoredAny>(Sent::Update, Method::DELETE, path, &body).await.map(|_| ())
     }
 
-    async fn apply_status(&self, kind: &ParentInfo, parent: &Identity, status: &Value) -> Result<u64, Refusal> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Meta {
-            resource_version: String,
-        }
-        #[derive(Deserialize)]
-        struct Answer {
-            metadata: Meta,
-        }
-        let ParentInfo { group, version, plural, .. } = kind;
+    async fn apply_status(
+        &self,
+        kind: &ParentInfo,
+        parent: &Identity,
+        status: &Value,
+    ) -> Result<(u64, Value), Refusal> {
+        let ParentInfo { group, version, .. } = kind;
         let Identity { namespace, name, uid, .. } = parent;
-        let path = format!(
-            "/apis/{group}/{version}/namespaces/{namespace}/{plural}/{name}/status?fieldManager={STATUS_MANAGER}&force=true"
-        );
+        let path = format!("{}/status?fieldManager={STATUS_MANAGER}&force=true", parent_path(kind, parent));
         // With the uid, the status of a deleted custom resource never reaches a new one of the same name.
         let body = json!({
             "apiVersion": format!("{group}/{version}"),
@@ -167,7 +189,7 @@ impl Cluster for KubeCluster {
             "metadata": {"name": name, "namespace": namespace, "uid": uid},
             "status": status,
         });
-        let answer: Answer = match self.send(Sent::Update, Method::PATCH, path.clone(), &body).await {
+        let answer: WithStatus = match self.send(Sent::Update, Method::PATCH, path.clone(), &body).await {
             // An apply wants all that is stored to fit the schema, also what was stored before there was this schema.
             Err(Refusal::Content { .. }) => {
                 let patch = json!([
@@ -178,7 +200,7 @@ impl Cluster for KubeCluster {
             }
             answer => answer?,
         };
-        Ok(answer.metadata.resource_version.parse().unwrap_or_default())
+        Ok(answer.read())
     }
 
     async fn waiting_containers(&self, namespace: &str) -> Result<Vec<Waiting>, Refusal> {
@@ -196,6 +218,32 @@ impl Cluster for KubeCluster {
             path = format!("{first}&continue={}", page.metadata.next);
         }
     }
+}
+
+/// A custom resource as far as its status goes.
+#[derive(Deserialize)]
+struct WithStatus {
+    metadata: Version,
+    #[serde(default)]
+    status: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    resource_version: String,
+}
+
+impl WithStatus {
+    fn read(self) -> (u64, Value) {
+        (self.metadata.resource_version.parse().unwrap_or_default(), self.status)
+    }
+}
+
+fn parent_path(kind: &ParentInfo, parent: &Identity) -> String {
+    let ParentInfo { group, version, plural, .. } = kind;
+    let Identity { namespace, name, .. } = parent;
+    format!("/apis/{group}/{version}/namespaces/{namespace}/{plural}/{name}")
 }
 
 /// A list of pods, as far as it matters why their containers wait.
@@ -262,6 +310,31 @@ impl Pod {
     }
 }
 
+/// JSON that means the same to a YAML parser, which the server has for every apply: characters that YAML takes for line
+/// breaks, or refuses, are escaped. Those outside the basic plane stay, because it refuses their escapes.
+fn json_for_yaml(body: &Value) -> serde_json::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    body.serialize(&mut serde_json::Serializer::with_formatter(&mut text, ForYaml))?;
+    Ok(text)
+}
+
+struct ForYaml;
+
+impl Formatter for ForYaml {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let misread = |c: &char| {
+            matches!(c, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+        };
+        let mut written = 0;
+        for (at, c) in fragment.char_indices().filter(|(_, c)| misread(c)) {
+            writer.write_all(&fragment.as_bytes()[written..at])?;
+            write!(writer, "\\u{:04x}", u32::from(c))?;
+            written = at + c.len_utf8();
+        }
+        writer.write_all(&fragment.as_bytes()[written..])
+    }
+}
+
 fn transient(error: &impl ToString) -> Refusal {
     Refusal::Transient { message: error.to_string() }
 }
@@ -283,5 +356,20 @@ fn refusal(sent: Sent, error: kube::Error) -> Refusal {
             )
         }
         other => transient(&other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::json_for_yaml;
+
+    #[test]
+    fn what_yaml_would_misread_is_escaped() {
+        let body = json!({"a\u{85}": "\u{feff}a \u{2028} b\u{7f}\u{9f}\n\"\u{1f600}é", "list": [1, null]});
+        let text = String::from_utf8(json_for_yaml(&body).expect("JSON")).expect("UTF-8");
+        assert_eq!(text, r#"{"a\u0085":"\ufeffa \u2028 b\u007f\u009f\n\"😀é","list":[1,null]}"#);
+        assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), body);
     }
 }

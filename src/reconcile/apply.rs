@@ -110,6 +110,8 @@ impl<C: Cluster> Stage<'_, C> {
             Action::Blocked(why @ (Blocked::Unreadable(_) | Blocked::Unlisted | Blocked::Missing(_))) => {
                 withheld(self.cache, change.id.kind).as_ref() == Some(why)
             }
+            // What ended it was a call.
+            Action::Blocked(_) if self.takes_over(change) => false,
             Action::Blocked(_) => {
                 self.cache.get(&change.id).as_deref().map(version) == change.live.as_deref().map(version)
             }
@@ -125,15 +127,13 @@ impl<C: Cluster> Stage<'_, C> {
         memory: &mut Memory,
         applied: &mut Applied,
     ) -> Result<Done, Failed> {
-        let calls = matches!(change.action, Action::Create | Action::Update(_));
+        let calls = matches!(change.action, Action::Create | Action::Update(_)) || self.takes_over(change);
         if let Some(known) = memory.waits(wanted, self.now).filter(|_| calls) {
             return Err(known);
         }
         match &change.action {
             Action::Unchanged | Action::Delete => Ok(Done::Unchanged),
-            Action::Blocked(Blocked::Foreign) if change.live.as_deref().is_some_and(|live| self.handed_over(live)) => {
-                self.found(wanted, memory, applied).await
-            }
+            Action::Blocked(_) if self.takes_over(change) => self.found(wanted, memory, applied).await,
             Action::Blocked(why) => {
                 match why {
                     Blocked::Foreign | Blocked::OwnedBy(_) => self.cache.wait_for(&change.id, self.parent),
@@ -206,10 +206,11 @@ impl<C: Cluster> Stage<'_, C> {
         memory: &mut Memory,
         applied: &mut Applied,
     ) -> Result<(), Refusal> {
+        let given = self.handed_over(live) && whose(live, self.parent, &self.identity.uid) == Whose::Foreign;
         let adopted = if live.applied_by_us { None } else { self.adopt(wanted, live).await? };
-        let (live, predecessors) = match &adopted {
-            Some((live, names)) => (live, names.as_str()),
-            None => (live, ""),
+        let (live, adopted) = match &adopted {
+            Some((live, names)) => (live, Some(format!("was made by {names}"))),
+            None => (live, given.then(|| "was handed over".to_owned())),
         };
         self.hand_over_replicas(wanted, live).await?;
         let mut body = wanted.body.clone();
@@ -234,9 +235,8 @@ impl<C: Cluster> Stage<'_, C> {
         // Said when it is done, so that nobody reads of what was refused.
         if done.is_ok() {
             applied.notices.extend(notice);
-            if adopted.is_some() {
-                let message =
-                    format!("{} was made by {predecessors} and is looked after by this operator now", wanted.id);
+            if let Some(adopted) = adopted {
+                let message = format!("{} {adopted} and is looked after by this operator now", wanted.id);
                 applied.notices.push(Notice::about(false, "Adopted", &wanted.id, String::new(), message));
             } else if cause == Cause::Reclaim {
                 let message = format!("{} had lost its owner reference or label and was taken back", wanted.id);
@@ -246,9 +246,18 @@ impl<C: Cluster> Stage<'_, C> {
         done
     }
 
+    /// Whether the object of a change is somebody else's, and the user says that it may be taken over.
+    fn takes_over(&self, change: &Change) -> bool {
+        change.action == Action::Blocked(Blocked::Foreign)
+            && change.live.as_deref().is_some_and(|live| self.handed_over(live))
+    }
+
     /// Whether the user says that an object without a controller may be taken over.
     fn handed_over(&self, live: &Live) -> bool {
+        // Another custom resource of the operator may have lost hold of it for a moment.
+        let claim = format!("{}/{}", self.parent.kind, self.parent.name);
         live.controller.is_none()
+            && live.claimed_by.as_deref().is_none_or(|by| by == claim)
             && self.identity.annotations.get(ADOPT_ANNOTATION).is_some_and(|value| value == "true")
     }
 
@@ -262,7 +271,7 @@ impl<C: Cluster> Stage<'_, C> {
             *names.lock().unwrap_or_else(PoisonError::into_inner) = managers::predecessors(before, &after);
             Some(after)
         };
-        let live = self.cluster.rewrite_managers(&wanted.id, rewrite).await?;
+        let live = self.cluster.rewrite_managers(&wanted.id, &live.uid, rewrite).await?;
         let names = names.into_inner().unwrap_or_else(PoisonError::into_inner).join(", ");
         Ok(live.map(|live| (live, names)))
     }
@@ -300,7 +309,7 @@ impl<C: Cluster> Stage<'_, C> {
         }
         self.cluster.patch(&wanted.id, live, &operations).await?;
         self.send(wanted, body, true, memory, applied).await?;
-        if let Some(live) = self.cluster.rewrite_managers(&wanted.id, managers::without_updates).await? {
+        if let Some(live) = self.cluster.rewrite_managers(&wanted.id, &live.uid, managers::without_updates).await? {
             self.cache.wrote(&wanted.id, live);
         }
         Ok(())

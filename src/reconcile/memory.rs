@@ -50,8 +50,13 @@ pub struct Parent {
     pub prune_failures: u32,
     /// Status writes that failed in a row.
     pub status_failures: u32,
+    /// Whether what a predecessor left in the status has been looked for.
+    pub status_cleaned: bool,
     /// The last status this process wrote, until the watch has delivered it.
     written: Option<(u64, Value)>,
+    /// The last status that the server did not take as it was sent, and what it made of it: somebody else, a predecessor for
+    /// example, may hold a condition that is not ours to remove.
+    accepted: Option<(Value, Value)>,
 }
 
 /// Everything was as it should be, and what that was decided from: while none of it changes, nothing has to be rendered
@@ -106,7 +111,9 @@ impl Memories {
             prune_failed: None,
             prune_failures: 0,
             status_failures: 0,
+            status_cleaned: false,
             written: None,
+            accepted: None,
         })
     }
 
@@ -128,7 +135,7 @@ impl Memories {
 }
 
 impl Parent {
-    /// The status as it is: what this process wrote last, until the watch has delivered that or something newer.
+    /// The status as it is: what came of what this process wrote last, until the watch has delivered that or something newer.
     pub fn status_before(&mut self, object: &ParentObject) -> Value {
         match &self.written {
             Some((version, status)) if *version > object.version() => status.clone(),
@@ -139,9 +146,16 @@ impl Parent {
         }
     }
 
-    /// Remembers a written status.
-    pub fn wrote_status(&mut self, version: u64, status: Value) {
-        self.written = Some((version, status));
+    /// Remembers a written status, and what the server made of it.
+    pub fn wrote_status(&mut self, version: u64, sent: Value, became: Value) {
+        self.accepted = (sent != became).then(|| (sent, became.clone()));
+        self.written = Some((version, became));
+    }
+
+    /// Whether writing `new` over `before` is known to change nothing.
+    #[must_use]
+    pub fn is_accepted(&self, new: &Value, before: &Value) -> bool {
+        self.accepted.as_ref().is_some_and(|(sent, became)| sent == new && became == before)
     }
 }
 
@@ -160,5 +174,34 @@ impl PodsSeen {
             reason => format!("{PODS_WAIT}{reason}"),
         });
         Self { at, missing, waiting }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use serde_json::json;
+
+    use super::Memories;
+    use crate::{object::ParentId, parent::ParentObject};
+
+    #[test]
+    fn a_status_that_somebody_else_adds_to_is_written_once() {
+        let id = ParentId { kind: "Agent", namespace: "ns".into(), name: "x".into() };
+        let mut memory = Memories::default().take(&id, "u", Instant::now());
+        let (sent, became) = (json!({"ready": true}), json!({"ready": true, "theirs": 1}));
+        assert!(!memory.is_accepted(&sent, &became));
+        memory.wrote_status(2, sent.clone(), became.clone());
+        for version in ["1", "2"] {
+            let watched = json!({"metadata": {"resourceVersion": version}, "status": became});
+            let watched = ParentObject::from_manifest(&watched).expect("an object");
+            let before = memory.status_before(&watched);
+            assert!(memory.is_accepted(&sent, &before), "{version}");
+        }
+        assert!(!memory.is_accepted(&json!({"ready": false}), &became), "another wish");
+        assert!(!memory.is_accepted(&sent, &json!({"ready": false, "theirs": 1})), "another state");
+        memory.wrote_status(3, sent.clone(), sent.clone());
+        assert!(!memory.is_accepted(&sent, &became));
     }
 }

@@ -1,6 +1,6 @@
 //! Stage: what the world outside a custom resource adds to it. Reads caches only.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use crate::{
     cache::Cache,
@@ -8,7 +8,7 @@ use crate::{
     config_maps::{ConfigMaps, Unlisted},
     directory::Directory,
     kinds::{References, Related},
-    object::{ChildKind, Identity, ParentId},
+    object::{ChildKind, Identity, ObjectId, ParentId, live::Live},
     parent::ParentObject,
 };
 
@@ -56,9 +56,12 @@ pub fn related(
     let (found, again) = found.map_err(|_| Unknown::NotYet)?;
     let rival = references.claim.as_ref().and_then(|claim| directory.rival(id, claim));
     let card = references.card.as_ref().map(|source| {
+        // Both are this custom resource's: somebody else's Service would lead to somebody else's card.
         let owned = cache.owned_by(&identity.uid);
-        let mut workloads = owned.iter().filter(|(id, live)| id.kind == ChildKind::Deployment && !live.deleting);
-        let running = workloads.any(|(_, live)| live.rollout.as_ref().is_some_and(|rollout| rollout.available > 0));
+        let has = |kind| move |(id, live): &&(ObjectId, Arc<Live>)| id.kind == kind && !live.deleting;
+        let mut workloads = owned.iter().filter(has(ChildKind::Deployment));
+        let available = workloads.any(|(_, live)| live.rollout.as_ref().is_some_and(|rollout| rollout.available > 0));
+        let running = available && owned.iter().any(|object| has(ChildKind::Service)(&object));
         cards.seen(id, &identity.uid, source, running, || object.status())
     });
     if card.is_none() {

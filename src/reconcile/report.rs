@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Context, Turn, memory,
+    Context, Turn, managers, memory,
     outcome::Failed,
     reason::Retry,
     status::{self, Input, Named, Verdict, Workload},
@@ -59,7 +59,7 @@ impl<'a> FromSpec<'a> {
 impl<C: Cluster> Turn<'_, C> {
     /// Makes the status and writes it when it differs.
     pub(super) async fn status(&mut self, report: Report<'_>) -> Option<Duration> {
-        let Context { cluster, cache, metrics, .. } = self.context;
+        let Context { cache, metrics, .. } = self.context;
         let before = self.memory.status_before(self.object);
         let unreadable = cache.unreadable(ChildKind::Deployment);
         // Without a Deployment there are no pods to ask.
@@ -119,6 +119,10 @@ impl<C: Cluster> Turn<'_, C> {
                 self.memory.counts_due = None;
                 return ask;
             }
+            Verdict::Later(new) | Verdict::Write(new) if self.memory.is_accepted(&new, &before) => {
+                self.memory.counts_due = None;
+                return ask;
+            }
             Verdict::Later(_) if due.is_none() => {
                 let due = *self.memory.counts_due.get_or_insert(self.now + TRAILING);
                 let wait = due.saturating_duration_since(self.now);
@@ -127,11 +131,11 @@ impl<C: Cluster> Turn<'_, C> {
             Verdict::Later(new) | Verdict::Write(new) => new,
         };
         self.memory.counts_due = None;
-        match cluster.apply_status(&self.info, self.identity, &new).await {
-            Ok(version) => {
+        match self.write_status(&new).await {
+            Ok((version, became)) => {
                 metrics.status_write(self.info.kind);
                 self.memory.status_failures = 0;
-                self.memory.wrote_status(version, new);
+                self.memory.wrote_status(version, new, became);
                 ask
             }
             // The custom resource is gone, or going: there is nothing to say any more.
@@ -144,6 +148,21 @@ impl<C: Cluster> Turn<'_, C> {
                 [wait, ask].into_iter().flatten().min()
             }
         }
+    }
+
+    /// Writes a status, and returns the version and what the server made of it. What a predecessor left in it, a condition
+    /// that nobody would ever touch again, goes: once in a process, because whoever applies conditions of their own may.
+    async fn write_status(&mut self, status: &Value) -> Result<(u64, Value), Refusal> {
+        let cluster = &self.context.cluster;
+        let written = cluster.apply_status(&self.info, self.identity, status).await?;
+        if written.1 == *status || std::mem::replace(&mut self.memory.status_cleaned, true) {
+            return Ok(written);
+        }
+        let clean = |object: &Value| managers::without_leftovers(object, status);
+        if let Some(cleaned) = cluster.change_status(&self.info, self.identity, clean).await? {
+            return Ok(cleaned);
+        }
+        Ok(written)
     }
 
     /// Asks why pods wait once a rollout takes too long; returns when to ask again.

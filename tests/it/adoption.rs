@@ -5,11 +5,11 @@ use igw::object::ChildKind::{self, Deployment, Service, ServiceAccount};
 use k8s_openapi::api::apps::v1::ReplicaSet;
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, ListParams, PostParams},
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use crate::world::{World, assert_condition};
+use crate::world::{World, assert_condition, condition};
 
 /// The field manager of the Go operator: the name of its binary.
 const PREDECESSOR: &str = "operator";
@@ -173,7 +173,7 @@ async fn while_paused_nothing_is_touched() {
     made_before(&world, Deployment, Some(&gateway), deployment()).await;
     let mut calls = world.calls().await;
     world.start().await;
-    let says = |status: &Value| crate::world::condition(status, "Reconciled").is_some_and(|c| c["reason"] == "Paused");
+    let says = |status: &Value| condition(status, "Reconciled").is_some_and(|c| c["reason"] == "Paused");
     let gateway = world.gateway("gw", "paused", says).await;
     assert_condition(&gateway.data["status"], "Ready", ("False", "Paused"), &["inference-gateway.com/paused"]);
     world.edit_parent("gw", json!({"spec": {"environment": "staging"}})).await;
@@ -189,9 +189,7 @@ async fn an_object_without_a_controller_is_adopted_when_the_user_says_so() {
     let world = World::new("handed-over").await;
     let made = made_before(&world, Service, None, service()).await;
     world.apply_gateway("gw", json!({})).await;
-    let conflict = |status: &Value| {
-        crate::world::condition(status, "Reconciled").is_some_and(|c| c["reason"] == "ResourceConflict")
-    };
+    let conflict = |status: &Value| condition(status, "Reconciled").is_some_and(|c| c["reason"] == "ResourceConflict");
     world.gateway("gw", "a conflict", conflict).await;
     world.settled().await;
     let left = world.get(Service, "gw").await;
@@ -218,4 +216,42 @@ async fn an_object_without_a_controller_is_adopted_when_the_user_says_so() {
     world.gateway("owned", "a conflict", conflict).await;
     world.settled().await;
     assert_eq!(world.get(Service, "owned").await.resource_version(), made.resource_version());
+}
+
+/// What the Go operator wrote to the status of a custom resource, and nobody would write again.
+#[tokio::test]
+async fn what_a_predecessor_left_in_a_status_goes() {
+    let mut world = World::without_operator("adopt-status").await;
+    let mut gateway = world.apply_gateway("gw", json!({})).await;
+    let old = json!({
+        "type": "ReceiverPortContention", "status": "False", "reason": "NoContention", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    });
+    gateway.data["status"] = json!({"conditions": [old], "mcpServers": ["http://gone"], "mcpServerCount": 1});
+    gateway.metadata.managed_fields = None;
+    let params = PostParams { field_manager: Some(PREDECESSOR.into()), ..PostParams::default() };
+    world.gateways().replace_status("gw", &params, &gateway).await.expect("a status");
+    // Who applies a condition keeps it.
+    let theirs = json!({
+        "apiVersion": "core.inference-gateway.com/v1alpha1", "kind": "Gateway", "metadata": {"name": "gw"},
+        "status": {"conditions": [{
+            "type": "Audited", "status": "True", "reason": "Yes", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]},
+    });
+    world
+        .gateways()
+        .patch_status("gw", &PatchParams::apply("auditor"), &Patch::Apply(&theirs))
+        .await
+        .expect("a status");
+    world.start().await;
+    world.running("gw").await;
+    let status = world.gateways().get("gw").await.expect("it exists").data["status"].clone();
+    assert!(condition(&status, "ReceiverPortContention").is_none(), "{status:#}");
+    assert!(status.get("mcpServers").is_none(), "{status:#}");
+    assert!(condition(&status, "Audited").is_some(), "{status:#}");
+    assert_condition(&status, "Ready", ("True", "Running"), &[]);
+    let mut calls = world.calls().await;
+    world.edit(Deployment, "gw", json!({"metadata": {"annotations": {"somebody": "else"}}})).await;
+    world.settled().await;
+    assert_eq!(calls.read().await, [""; 0], "a condition of somebody else is no reason to write");
 }
