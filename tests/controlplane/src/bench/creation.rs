@@ -150,15 +150,22 @@ impl Creation {
         table.at_most("processor until children and URLs", cpu(&self.children), Unit::Seconds, 3.0);
         table.at_most("processor until Running", cpu(&self.running), Unit::Seconds, 5.0);
         table.section("Memory");
-        memory(table, "with all children", self.children.usage);
-        memory(table, "with all Gateways Running", self.running.usage);
+        memory(table, "with all children", self.children.usage, Some(MEMORY));
+        memory(table, "with all Gateways Running", self.running.usage, Some(MEMORY));
     }
 }
 
-/// Rows for the memory of a moment.
-pub(super) fn memory(table: &mut Table, when: &str, usage: Usage) {
+/// The most memory that 1,000 Gateways may take, in MiB.
+pub(super) const MEMORY: f64 = 40.0;
+
+/// Rows for the memory of a moment, with the most that may be resident, in MiB, where there is a target.
+pub(super) fn memory(table: &mut Table, when: &str, usage: Usage, most: Option<f64>) {
     let mebibytes = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);
-    table.at_most(&format!("resident {when}"), mebibytes(usage.resident), Unit::Mebibytes, 40.0);
+    let (name, resident) = (format!("resident {when}"), mebibytes(usage.resident));
+    match most {
+        Some(most) => table.at_most(&name, resident, Unit::Mebibytes, most),
+        None => table.row(&name, resident, Unit::Mebibytes),
+    }
     table.row(&format!("not from files {when}"), mebibytes(usage.anonymous), Unit::Mebibytes);
     table.row(&format!("resident at most until then, {when}"), mebibytes(usage.peak), Unit::Mebibytes);
 }

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     calls::Calls,
-    creation::{QUIET, memory},
+    creation::{MEMORY, QUIET, memory},
     observer::{Observer, TICK},
     site::Site,
     table::{Table, Unit},
@@ -76,6 +76,6 @@ pub(super) async fn restart(
     table.row("reads", (calls.total() - calls.writes()) as f64, Unit::Count);
     let usage = operator.usage()?;
     table.row("processor time", usage.cpu.as_secs_f64(), Unit::Seconds);
-    memory(table, "after it", usage);
+    memory(table, "after it", usage, Some(MEMORY));
     Ok(())
 }

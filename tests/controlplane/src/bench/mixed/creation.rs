@@ -49,7 +49,7 @@ pub(super) async fn measure(stage: &mut Stage<'_>, table: &mut Table) -> Result<
     table.row("until all children are there", times.children.as_secs_f64(), Unit::Seconds);
     table.row("until all are Ready and the operator is quiet", times.quiet.as_secs_f64(), Unit::Seconds);
     table.row("processor until then", usage.cpu.as_secs_f64(), Unit::Seconds);
-    memory(table, "with everything Ready", usage);
+    memory(table, "with everything Ready", usage, None);
     Ok(())
 }
 
