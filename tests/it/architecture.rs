@@ -13,6 +13,9 @@ const LAYERS: &[&[&str]] = &[
     &["object"],
     // What a kind is, the builders that kinds share, and what may be asked of the server.
     &["kinds", "children", "parent", "cluster"],
+    // What a policy may change; what carries one out stands further up.
+    &["policy::grants"],
+    &["policy::paths"],
     &["cache", "cards", "config_maps", "directory", "pods"],
     &["reconcile::rewrite", "reconcile::related", "reconcile::managers"],
     &["reconcile::guard"],
@@ -27,7 +30,7 @@ const LAYERS: &[&[&str]] = &[
     &["telemetry"],
     &["reconcile"],
     &["cluster::kube", "cards::fetch"],
-    &["activity", "scope"],
+    &["policy", "activity", "scope"],
     &["controller"],
     &["args"],
     &["server"],

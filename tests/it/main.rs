@@ -15,6 +15,7 @@ mod examples;
 mod foreign;
 mod generated;
 mod golden;
+mod guard;
 mod install;
 mod kinds;
 mod lifecycle;

@@ -1,0 +1,199 @@
+//! Every path of the schemas is changed, and the guard and the oracle must say the same.
+//!
+//! `IGW_GUARD_CASES=100000 cargo test --release --test it guard` for many more of them.
+
+use std::time::Instant;
+
+use igw::{
+    object::{ChildKind, DesiredChild},
+    policy::grants::Grants,
+};
+use proptest::{
+    collection::vec,
+    prelude::any,
+    test_runner::{Config, TestCaseError, TestRunner},
+};
+use serde_json::json;
+
+use super::{
+    generated, judge,
+    mutation::{Choice, Deed, Place, mutate, places},
+    of_kind,
+    oracle::allows,
+};
+
+const PAGES: &[&str] =
+    &["gateway/complete.yaml", "agent/complete.yaml", "mcp/complete.yaml", "orchestrator/complete.yaml"];
+const DEEDS: &[Deed] =
+    &[Deed::Set, Deed::Set, Deed::Set, Deed::Remove, Deed::WrongType, Deed::UnknownField, Deed::Reverse];
+
+/// A set of objects, and the same with what a policy added to it.
+struct Ground {
+    before: Vec<DesiredChild>,
+    after: Vec<DesiredChild>,
+    added: bool,
+}
+
+fn grounds() -> Vec<Ground> {
+    let mut grounds = Vec::new();
+    for page in PAGES {
+        let before = generated(page);
+        let mut after = before.clone();
+        let pod = &mut of_kind(&mut after, ChildKind::Deployment)["spec"]["template"]["spec"];
+        let mounts = json!([{"name": "scratch", "mountPath": "/scratch"}]);
+        let container = |name: &str| json!({"name": name, "image": "granted", "env": [{"name": "A", "value": "b"}], "volumeMounts": mounts});
+        pod["containers"].as_array_mut().expect("containers").insert(0, container("sidecar"));
+        pod["initContainers"] = json!([container("first")]);
+        let volumes = &mut pod["volumes"];
+        if volumes.is_null() {
+            *volumes = json!([]);
+        }
+        volumes.as_array_mut().expect("volumes").insert(0, json!({"name": "scratch", "emptyDir": {}}));
+        grounds.push(Ground { before: before.clone(), after: before.clone(), added: false });
+        grounds.push(Ground { before, after, added: true });
+    }
+    grounds
+}
+
+/// Grants by the bits of a number; everything that is granted by name is called "granted".
+fn grants(bits: u8, ground: &Ground) -> Grants {
+    let on = |bit: u8| bits & (1 << bit) != 0;
+    let named = |bit: u8| if on(bit) { vec!["granted".to_owned()] } else { vec![] };
+    let hosts = if on(6) { vec!["granted".to_owned(), "gateway.example.com".into()] } else { vec![] };
+    Grants {
+        images: if ground.added { vec!["granted".into()] } else { named(0) },
+        secrets: named(1),
+        config_maps: named(2),
+        container_security: on(3),
+        command: on(4),
+        service_type: on(5),
+        ingress_hosts: hosts,
+        ..Grants::default()
+    }
+}
+
+/// One change; an error when guard and oracle disagree.
+fn compare(
+    ground: &Ground,
+    kind: ChildKind,
+    place: &Place,
+    deed: Deed,
+    choice: &mut Choice<'_>,
+    grants: &Grants,
+) -> Result<bool, String> {
+    let mut after = ground.after.clone();
+    let Some(index) = after.iter().position(|child| child.id.kind == kind) else { return Ok(false) };
+    if !mutate(&mut after[index].body, place, deed, choice) {
+        return Ok(false);
+    }
+    let before = &ground.before[index].body;
+    let wanted = match deed {
+        Deed::WrongType | Deed::UnknownField => false,
+        _ => allows(kind, before, &after[index].body, grants),
+    };
+    let changed = after[index].body.clone();
+    let found = judge(&ground.before, after, grants);
+    if found.is_ok() == wanted {
+        return Ok(true);
+    }
+    Err(format!(
+        "{kind} {:?} {deed:?}, {grants:?}: the oracle says {wanted}, the guard {:?}\nbefore {before}\nafter  {changed}",
+        place.steps,
+        found.map(|_| "yes").map_err(|violation| violation.to_string())
+    ))
+}
+
+#[test]
+fn every_path_of_every_schema_is_allowed_or_not_as_the_table_says() {
+    let grounds = grounds();
+    let (mut paths, mut cases, mut wrong) = (0, 0, Vec::new());
+    for kind in ChildKind::ALL {
+        for place in places(kind) {
+            paths += 1;
+            for ground in &grounds {
+                for deed in [Deed::Set, Deed::Remove, Deed::WrongType, Deed::UnknownField] {
+                    match compare(ground, kind, &place, deed, &mut Choice(&[0], 0), &grants(0, ground)) {
+                        Ok(done) => cases += usize::from(done),
+                        Err(error) => wrong.push(error),
+                    }
+                }
+            }
+        }
+    }
+    println!("{paths} paths, {cases} cases");
+    assert!(wrong.is_empty(), "{} of {cases}: {}", wrong.len(), wrong[..wrong.len().min(5)].join("\n\n"));
+    assert!(paths > 3_000, "the schemas were read: {paths}");
+}
+
+#[test]
+fn whatever_is_changed_the_guard_says_what_the_oracle_says() {
+    let cases = std::env::var("IGW_GUARD_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(2_000);
+    let grounds = grounds();
+    let tables: Vec<_> = ChildKind::ALL.map(|kind| (kind, places(kind))).into();
+    let total: usize = tables.iter().map(|(_, places)| places.len()).sum();
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    // Half of the cases go where something is allowed: most paths are not.
+    let strategy = (any::<usize>(), any::<usize>(), any::<bool>(), any::<usize>(), vec(any::<u8>(), 24), any::<u8>());
+    let of_interest: Vec<_> = tables
+        .iter()
+        .flat_map(|(kind, places)| places.iter().map(move |place| (*kind, place)))
+        .filter(|(kind, place)| interesting(*kind, place))
+        .collect();
+    let all: Vec<_> = tables.iter().flat_map(|(kind, places)| places.iter().map(move |place| (*kind, place))).collect();
+    let accepted = std::cell::Cell::new(0_u32);
+    let done = TestRunner::new(config).run(&strategy, |(ground, place, anywhere, deed, numbers, bits)| {
+        let ground = &grounds[ground % grounds.len()];
+        let list = if anywhere { &all } else { &of_interest };
+        let (kind, place) = list[place % list.len()];
+        let grants = grants(bits, ground);
+        let deed = DEEDS[deed % DEEDS.len()];
+        let done =
+            compare(ground, kind, place, deed, &mut Choice(&numbers, 0), &grants).map_err(TestCaseError::fail)?;
+        accepted.set(accepted.get() + u32::from(done));
+        Ok(())
+    });
+    println!("{cases} cases over {total} paths, {} with a change", accepted.get());
+    if let Err(error) = done {
+        panic!("{error}");
+    }
+}
+
+fn interesting(kind: ChildKind, place: &Place) -> bool {
+    let text = format!("{:?}", place.steps);
+    match kind {
+        ChildKind::Deployment => {
+            text.contains("containers")
+                || text.contains("initContainers")
+                || text.contains("volumes")
+                || text.contains("template\"), Field(\"metadata")
+        }
+        ChildKind::HorizontalPodAutoscaler | ChildKind::Service | ChildKind::Ingress => !text.contains("status"),
+        _ => text.contains("labels") || text.contains("annotations"),
+    }
+}
+
+/// How long the guard takes for the five objects of one Gateway, with a sidecar added. Printed, not judged.
+#[test]
+fn the_time_that_the_guard_takes_is_printed() {
+    for ground in grounds().iter().take(2) {
+        let grants = grants(0, ground);
+        let mut times: Vec<_> = (0..2_000)
+            .map(|_| {
+                let after = ground.after.clone();
+                let start = Instant::now();
+                let result = judge(&ground.before, after, &grants);
+                let time = start.elapsed();
+                assert!(result.is_ok(), "{:?}", result.err());
+                time
+            })
+            .collect();
+        times.sort();
+        println!(
+            "guard of {} objects, added: {}: median {:?}, p99 {:?}",
+            ground.before.len(),
+            ground.added,
+            times[1_000],
+            times[1_980]
+        );
+    }
+}
