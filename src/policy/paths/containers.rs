@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     ADDED, Case, GENERATED, Outcome, POD,
+    difference::given,
     keyed::{NAME, pair},
     typed::{self, readable},
     unchanged, walk,
@@ -91,7 +92,7 @@ pub(super) fn command(case: &Case<'_>, trail: &Trail<'_>, old: Option<&Value>, n
 pub(super) fn resources(case: &Case<'_>, trail: &Trail<'_>, old: Option<&Value>, new: Option<&Value>) -> Outcome {
     typed::optional::<ResourceRequirements>(case, trail, old, new)?;
     // A claim names a device of the pod, and those no policy gives.
-    let claims = |value: Option<&'_ Value>| value.and_then(|value| value.get("claims")).cloned();
+    let claims = |value: Option<&Value>| given("claims", value.and_then(|value| value.get("claims"))).cloned();
     unchanged(case, &Trail::Field(trail, "claims"), claims(old).as_ref(), claims(new).as_ref())
 }
 

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     Case, Outcome,
+    difference::given,
     keyed::{NAME, pair},
     references::{self, reference},
     typed::readable,
@@ -50,6 +51,11 @@ fn source(case: &Case<'_>, trail: &Trail<'_>, volume: &Value) -> Outcome {
 }
 
 fn projected(case: &Case<'_>, trail: &Trail<'_>, value: &Value) -> Outcome {
+    for (field, value) in value.as_object().into_iter().flatten() {
+        if !matches!(field.as_str(), "sources" | "defaultMode") {
+            unchanged(case, &Trail::Field(trail, field), None, given(field, Some(value)))?;
+        }
+    }
     let trail = Trail::Field(trail, "sources");
     let sources = value.get("sources").and_then(Value::as_array).into_iter().flatten();
     for (place, source) in sources.enumerate() {

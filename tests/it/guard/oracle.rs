@@ -67,7 +67,8 @@ const NO: fn(&Leaf<'_>) -> bool = |_| false;
 
 fn free_key(leaf: &Leaf<'_>) -> bool {
     let domain = leaf.last().split('/').next().unwrap_or_default();
-    leaf.last() != "app" && !domain.ends_with("kubernetes.io") && !domain.ends_with("inference-gateway.com")
+    let selects = leaf.last() == "app" && leaf.path.iter().any(|step| step == "labels");
+    !selects && !domain.ends_with("kubernetes.io") && !domain.ends_with("inference-gateway.com")
 }
 
 fn exposed_key(leaf: &Leaf<'_>) -> bool {
@@ -278,7 +279,7 @@ fn whole(before: &Leaves, after: &Leaves) -> bool {
         let element = &path[..5];
         match path[3].as_str() {
             "containers" | "initContainers" => *containers.entry(element).or_default() |= path[5] == "image",
-            "volumes" if !before.keys().any(|known| known.starts_with(element)) => {
+            "volumes" if !there(before, element) => {
                 let sources = volumes.entry(element).or_default();
                 if path[5] != "name" && !sources.contains(&path[5].as_str()) {
                     sources.push(&path[5]);
@@ -294,11 +295,16 @@ fn whole(before: &Leaves, after: &Leaves) -> bool {
     all == names.len() && containers.values().all(|image| *image) && volumes.values().all(|sources| sources.len() == 1)
 }
 
+/// Whether the table has something at or below a path.
+fn there(table: &Leaves, path: &[String]) -> bool {
+    table.range(path.to_vec()..).next().is_some_and(|(known, _)| known.starts_with(path))
+}
+
 fn fits(pattern: &str, path: &[String], before: &Leaves) -> bool {
     let steps: Vec<_> = pattern.split(' ').collect();
     steps.len() <= path.len()
         && steps.iter().zip(path).enumerate().all(|(position, (step, part))| {
-            let was_there = || before.keys().any(|known| known.starts_with(&path[..=position]));
+            let was_there = || there(before, &path[..=position]);
             match *step {
                 "*" | "#" => true,
                 "C" => part == "containers" || part == "initContainers",
@@ -319,6 +325,7 @@ fn flat(document: &Value) -> Option<Leaves> {
 
 fn flatten(value: &Value, path: &mut Vec<String>, leaves: &mut Leaves) -> Option<()> {
     let last = path.last().cloned().unwrap_or_default();
+    let known = leaves.len();
     match value {
         Value::Null => {}
         Value::Object(map) if map.is_empty() => {
@@ -356,6 +363,12 @@ fn flatten(value: &Value, path: &mut Vec<String>, leaves: &mut Leaves) -> Option
         leaf => {
             leaves.insert(path.clone(), leaf.clone());
         }
+    }
+    // What holds only empty things is still there.
+    let holds =
+        value.as_object().is_some_and(|map| !map.is_empty()) || value.as_array().is_some_and(|list| !list.is_empty());
+    if holds && leaves.len() == known {
+        leaves.insert(path.clone(), value.clone());
     }
     Some(())
 }
