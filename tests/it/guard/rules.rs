@@ -236,7 +236,7 @@ fn env_is_free_but_for_references() {
     allowed(env(|env| env.push(json!({"name": "EXTRA", "value": "x"}))));
     allowed(env(|env| env.push(json!({"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}))));
     allowed(env(|env| {
-        env.push(json!({"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": 1}}}))
+        env.push(json!({"name": "CPU", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": 1}}}));
     }));
     allowed(env(|env| env[0] = json!({"name": "ENVIRONMENT", "value": "changed"})));
     allowed(env(|env| env.retain(|variable| variable["name"] != "OPENAI_API_KEY")));
@@ -273,7 +273,7 @@ fn a_reference_to_a_secret_stays_where_it_was() {
         check(pod(&grants, |pod| first_container(pod)["envFrom"] = json!([{"secretRef": {"name": "provider-keys"}}])));
         check(pod(&grants, |pod| list(pod, "imagePullSecrets").push(json!({"name": "provider-keys"}))));
         check(pod(&grants, |pod| {
-            list(pod, "volumes").push(json!({"name": "v", "secret": {"secretName": "provider-keys"}}))
+            list(pod, "volumes").push(json!({"name": "v", "secret": {"secretName": "provider-keys"}}));
         }));
         check(pod(&grants, |pod| {
             let sources = json!([{"secret": {"name": "provider-keys"}}]);
@@ -668,7 +668,7 @@ fn hosts_of_an_ingress_come_and_go_by_grant() {
     allowed(ingress(&hosts(&["*.example.com"]), |spec| spec["rules"][0]["host"] = "b.example.com".into()));
     refused(
         ingress(&everything(), |spec| {
-            spec["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = "other".into()
+            spec["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = "other".into();
         }),
         ".spec.rules",
     );
