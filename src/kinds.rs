@@ -22,7 +22,7 @@ use kube::core::Selector;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::object::{DesiredChild, Identity};
+use crate::object::{ChildKind, DesiredChild, Identity};
 
 /// API group of the operator's custom resources.
 pub const GROUP: &str = "core.inference-gateway.com";
@@ -50,6 +50,8 @@ pub trait Parent: Send + Sync + 'static {
     const SUMMARY: Summary;
     /// Whether other custom resources look for resources of this kind: then [`Parent::listing`] says what they find.
     const LISTED: bool = false;
+    /// Paths (`/spec/replicas`) of its objects that no policy may change, whatever it is granted.
+    const FIXED: &'static [(ChildKind, &'static str)] = &[];
     /// The decoded `spec`, defaults filled in by decoding (an absent spec decodes from `{}`).
     type Spec: DeserializeOwned + Send + Sync;
 

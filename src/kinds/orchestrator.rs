@@ -31,7 +31,10 @@ use self::{
 use super::{
     Desired, InvalidSpec, Listing, Parent, ParentInfo, References, Related, Summary, schema, telemetry::Telemetry,
 };
-use crate::{children::metadata::MAX_NAME, object::Identity};
+use crate::{
+    children::metadata::MAX_NAME,
+    object::{ChildKind, Identity},
+};
 
 /// A chat bot: it listens to a messaging channel, answers with the help of a model behind a gateway, and can hand work to
 /// agents and MCP servers. The operator runs it as a Deployment of one pod.
@@ -146,6 +149,9 @@ impl Parent for Orchestrator {
         ParentInfo { group: super::GROUP, version: super::VERSION, kind: "Orchestrator", plural: "orchestrators" };
 
     const SUMMARY: Summary = Summary::Ready;
+    /// Telegram answers one listener a token: there is one pod at any time.
+    const FIXED: &'static [(ChildKind, &'static str)] =
+        &[(ChildKind::Deployment, "/spec/replicas"), (ChildKind::Deployment, "/spec/strategy")];
 
     // Nobody looks for one; two of them with one claim have to find each other.
     const LISTED: bool = true;

@@ -21,6 +21,45 @@ pub struct FieldChange {
     pub new: Option<Value>,
 }
 
+impl FieldChange {
+    /// `path: old -> new`. Literal values of environment variables are masked unless `show_values`.
+    #[must_use]
+    pub fn show(&self, show_values: bool) -> String {
+        let Self { path, old, new } = self;
+        let show = |value: &Option<Value>| match value {
+            None => "(absent)".to_owned(),
+            Some(value) if show_values => shorten(&value.to_string()),
+            Some(value) => {
+                let in_env = path.passes("env");
+                shorten(&masked(value, in_env, in_env && path.last_fields().0 == Some("value")).to_string())
+            }
+        };
+        format!("{path}: {} -> {}", show(old), show(new))
+    }
+}
+
+/// A value without the literal values of environment variables.
+fn masked(value: &Value, in_env: bool, is_value: bool) -> Value {
+    match value {
+        Value::Object(map) => {
+            let inside = |key: &str, value| masked(value, in_env || key == "env", in_env && key == "value");
+            map.iter().map(|(key, value)| (key.clone(), inside(key, value))).collect()
+        }
+        Value::Array(items) => items.iter().map(|item| masked(item, in_env, is_value)).collect(),
+        Value::String(_) if is_value => "***".into(),
+        other => other.clone(),
+    }
+}
+
+/// Conditions and Events have little room.
+fn shorten(text: &str) -> String {
+    const LONGEST: usize = 160;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Maps and objects with one owner: a foreign key in them is a difference.
 const ATOMIC_MAPS: &[&str] = &["selector", "nodeSelector", "matchLabels"];
 
@@ -107,7 +146,8 @@ fn compare_list(trail: &Trail<'_>, wanted: &[Value], live: &[Value], changes: &m
 
 /// The merge keys of a list, as the API types declare them (`x-kubernetes-list-map-keys` and patch merge keys of
 /// Kubernetes 1.36 and of the Gateway API 1.6); `None` for lists that have one owner.
-fn merge_keys(trail: &Trail<'_>, first: &Value) -> Option<&'static [&'static str]> {
+#[must_use]
+pub fn merge_keys(trail: &Trail<'_>, first: &Value) -> Option<&'static [&'static str]> {
     Some(match trail.last_fields().0? {
         "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" | "listeners" => &["name"],
         "ports" if first.get("containerPort").is_some() => &["containerPort", "protocol"],
@@ -150,7 +190,9 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn is_quantity(trail: &Trail<'_>) -> bool {
+/// Whether a field is a quantity: text or a number, compared by meaning.
+#[must_use]
+pub fn is_quantity(trail: &Trail<'_>) -> bool {
     matches!(
         trail.last_fields(),
         (_, Some("limits" | "requests"))

@@ -16,7 +16,7 @@ const STRING_MAPS: &[&str] =
     &["labels", "annotations", "data", "binaryData", "matchLabels", "nodeSelector", "selector"];
 
 /// Fields that mean something when they are an empty object.
-const KEPT_EMPTY: &[&str] = &["emptyDir", "podSelector", "namespaceSelector", "labelSelector"];
+pub const KEPT_EMPTY: &[&str] = &["emptyDir", "podSelector", "namespaceSelector", "labelSelector"];
 
 /// Pointer fields of the Go types: `false`, `0` and `""` are values there, and kept.
 const POINTERS: &[&str] = &[

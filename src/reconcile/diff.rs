@@ -235,39 +235,8 @@ impl Field {
     /// `path: old -> new (held by manager)`.
     #[must_use]
     pub fn show(&self, show_values: bool) -> String {
-        let FieldChange { path, old, new } = &self.change;
-        let show = |value: &Option<Value>| match value {
-            None => "(absent)".to_owned(),
-            Some(value) if show_values => shorten(&value.to_string()),
-            Some(value) => {
-                let in_env = path.passes("env");
-                shorten(&masked(value, in_env, in_env && path.last_fields().0 == Some("value")).to_string())
-            }
-        };
         let held = self.opponent.as_ref().map(|manager| format!(" (held by {manager})")).unwrap_or_default();
-        format!("{path}: {} -> {}{held}", show(old), show(new))
-    }
-}
-
-/// A value without the literal values of environment variables.
-fn masked(value: &Value, in_env: bool, is_value: bool) -> Value {
-    match value {
-        Value::Object(map) => {
-            let inside = |key: &str, value| masked(value, in_env || key == "env", in_env && key == "value");
-            map.iter().map(|(key, value)| (key.clone(), inside(key, value))).collect()
-        }
-        Value::Array(items) => items.iter().map(|item| masked(item, in_env, is_value)).collect(),
-        Value::String(_) if is_value => "***".into(),
-        other => other.clone(),
-    }
-}
-
-/// Conditions and Events have little room.
-fn shorten(text: &str) -> String {
-    const LONGEST: usize = 160;
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+        format!("{}{held}", self.change.show(show_values))
     }
 }
 

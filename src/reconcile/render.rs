@@ -1,7 +1,7 @@
 //! The pure half of the pipeline in one call: what should exist for a custom resource. PURE.
 
 use super::{
-    guard::{self, Violation},
+    guard::{self, Subject, Violation},
     rewrite::{self, Policies},
     seal::{self, Sealed},
 };
@@ -39,8 +39,9 @@ pub enum RenderError {
 /// When the spec makes no sense or the guard refuses what was made of it.
 pub fn render<P: Parent>(identity: &Identity, spec: &P::Spec, related: &Related) -> Result<Rendered, RenderError> {
     let desired = P::desired(identity, spec, related)?;
-    let rewritten = rewrite::rewrite(&desired.children, &Policies::default());
-    let admitted = guard::guard(identity, &desired.children, rewritten)?;
+    let policies = Policies::default();
+    let rewritten = rewrite::rewrite(&desired.children, &policies);
+    let admitted = guard::guard(&Subject::of::<P>(identity), &desired.children, rewritten, &policies.grants())?;
     let sealed = seal::seal(&P::INFO, identity, admitted);
     Ok(Rendered { desired, sealed })
 }

@@ -2,11 +2,19 @@
 //!
 //! What comes out is not trusted: only the guard turns it into an admitted set.
 
-use crate::object::DesiredChild;
+use crate::{object::DesiredChild, policy::grants::Grants};
 
 /// The policies that match one custom resource, in their order.
 #[derive(Debug, Clone, Default)]
 pub struct Policies(());
+
+impl Policies {
+    /// What they are granted, together.
+    #[must_use]
+    pub fn grants(&self) -> Grants {
+        Grants::default()
+    }
+}
 
 /// What the policies made of the generated objects.
 #[derive(Debug)]

@@ -13,6 +13,9 @@ const LAYERS: &[&[&str]] = &[
     &["object"],
     // What a kind is, the builders that kinds share, and what may be asked of the server.
     &["kinds", "children", "parent", "cluster"],
+    // What a policy may change; what carries one out stands further up.
+    &["policy::grants"],
+    &["policy::paths"],
     &["cache", "cards", "config_maps", "directory", "pods"],
     &["reconcile::rewrite", "reconcile::related", "reconcile::managers"],
     &["reconcile::guard"],
@@ -28,7 +31,7 @@ const LAYERS: &[&[&str]] = &[
     // The driver; its report is a part of it.
     &["reconcile", "reconcile::report"],
     &["cluster::kube", "cards::fetch"],
-    &["activity", "scope"],
+    &["policy", "activity", "scope"],
     &["controller"],
     &["args"],
     &["server"],

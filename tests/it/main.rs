@@ -16,6 +16,7 @@ mod foreign;
 mod gateway_api;
 mod generated;
 mod golden;
+mod guard;
 mod install;
 mod kinds;
 mod lifecycle;

@@ -8,12 +8,13 @@ use igw::{
     cluster::{self, Cluster as _, kube::KubeCluster},
     kinds::{Parent as _, gateway::Gateway},
     object::{ChildKind, DesiredChild, Identity, ObjectId, ParentId},
+    policy::grants::Grants,
     reconcile::{
         CacheView,
         apply::{Stage, apply},
         backoff::Memory,
         diff::{Plan, diff},
-        guard::guard,
+        guard::{Subject, guard},
         rewrite::{Policies, rewrite},
         seal::{Sealed, seal},
     },
@@ -72,7 +73,9 @@ impl Stages {
             DesiredChild { id: ObjectId::new(*kind, &self.identity.namespace, "x"), body, shared_fields: &[] }
         };
         let children: Vec<_> = documents.iter().map(child).collect();
-        let admitted = guard(&self.identity, &children, rewrite(&children, &Policies::default())).expect("admitted");
+        let subject = Subject { identity: &self.identity, fixed: &[] };
+        let rewritten = rewrite(&children, &Policies::default());
+        let admitted = guard(&subject, &children, rewritten, &Grants::default()).expect("admitted");
         seal(&Gateway::INFO, &self.identity, admitted)
     }
 
