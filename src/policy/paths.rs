@@ -137,7 +137,9 @@ const fn rule(kind: ChildKind) -> &'static Rule {
         ChildKind::Service => &SERVICE,
         ChildKind::Ingress => &INGRESS,
         ChildKind::HorizontalPodAutoscaler => &AUTOSCALER,
-        ChildKind::ServiceAccount | ChildKind::ConfigMap => &ONLY_METADATA,
+        ChildKind::ServiceAccount | ChildKind::ConfigMap | ChildKind::ApiGateway | ChildKind::HttpRoute => {
+            &ONLY_METADATA
+        }
     }
 }
 
