@@ -10,6 +10,7 @@ mod process;
 
 use std::{
     collections::HashMap,
+    fmt,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -34,7 +35,6 @@ use crate::object::digest;
 const FAILED: usize = 256;
 
 /// A module that was read, compiled and tried out.
-#[derive(Debug)]
 pub struct Module {
     /// Digest of the bytes as they were given, packed or not.
     pub digest: String,
@@ -49,6 +49,13 @@ pub struct Module {
     /// Hash of the engine that its code is for.
     pub engine: u64,
     native: Vec<u8>,
+}
+
+/// Without the code, which is long.
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module").field("digest", &self.digest).field("code", &self.code()).finish_non_exhaustive()
+    }
 }
 
 impl Module {
@@ -198,9 +205,9 @@ impl Engine {
             let inspected = module::inspect(&component)?;
             Ok((component, inspected))
         });
-        let (component, inspected) = read.await.map_err(|error| {
-            Failure::new(Reason::InvalidModule, format!("failed to read the module: {error}"))
-        })??;
+        let (component, inspected) = read
+            .await
+            .map_err(|error| Failure::new(Reason::InvalidModule, format!("failed to read the module: {error}")))??;
         self.compiled.fetch_add(1, Ordering::Relaxed);
         let start = Instant::now();
         let (engine, native) = compiler::compile(&self.program, &component).await?;

@@ -107,13 +107,17 @@ fn is_component(bytes: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     if Parser::is_core_wasm(bytes) {
-        return refuse("this is a core module, not a component: build it with `igw policy build`, which makes one of it");
+        return refuse(
+            "this is a core module, not a component: build it with `igw policy build`, which makes one of it",
+        );
     }
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return refuse("this is packed twice: pack the module with gzip once");
     }
     if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'(') {
-        return refuse("this is WebAssembly text: it has to be assembled, and made a component with `igw policy build`");
+        return refuse(
+            "this is WebAssembly text: it has to be assembled, and made a component with `igw policy build`",
+        );
     }
     refuse("this is no WebAssembly: give the file that `igw policy build` wrote, or that file packed with gzip")
 }
@@ -178,7 +182,8 @@ impl Reading {
         let unreadable = |error: wasmparser::BinaryReaderError| invalid(format!("failed to read a function: {error}"));
         self.functions += 1;
         if self.functions > limits::FUNCTIONS {
-            let message = format!("the module has more than {} functions; leave out what it does not need", limits::FUNCTIONS);
+            let message =
+                format!("the module has more than {} functions; leave out what it does not need", limits::FUNCTIONS);
             return Err(Failure::new(Reason::CompileLimit, message));
         }
         let length = body.range().len();

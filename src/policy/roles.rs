@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, Read, Write},
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, BorrowedFd},
 };
 
 use super::{
@@ -38,7 +38,7 @@ pub enum Error {
 /// # Errors
 /// When the pipe breaks or the cage does not close.
 pub fn compile() -> Result<(), Error> {
-    let mut output = raw(io::stdout().as_fd())?;
+    let output = raw(io::stdout().as_fd())?;
     let host = Host::compiler()?;
     sandbox::enter(Role::Compile)?;
     let mut module = Vec::new();
@@ -92,9 +92,10 @@ impl Compiled {
 /// # Errors
 /// When the pipe breaks or the cage does not close.
 pub fn evaluate() -> Result<(), Error> {
-    let mut input = raw(io::stdin().as_fd())?;
-    let mut output = raw(io::stdout().as_fd())?;
+    let input = raw(io::stdin().as_fd())?;
+    let output = raw(io::stdout().as_fd())?;
     let host = Host::new()?;
+    Schema::warm_up();
     sandbox::enter(Role::Evaluate)?;
     // Says that the cage is closed, and which code fits.
     output.write_all(&host.hash().to_le_bytes())?;
@@ -120,9 +121,10 @@ pub fn evaluate() -> Result<(), Error> {
     }
 }
 
-/// Standard input and output buffer and look for line ends; frames want neither.
-fn raw(stream: std::os::fd::BorrowedFd<'_>) -> io::Result<File> {
-    Ok(File::from(stream.try_clone_to_owned()?))
+/// Standard input and output buffer and look for line ends; frames want neither. Never closed: the cage does not allow
+/// that, and the end of the process does it.
+fn raw(stream: BorrowedFd<'_>) -> io::Result<&'static mut File> {
+    Ok(Box::leak(Box::new(File::from(stream.try_clone_to_owned()?))))
 }
 
 struct Evaluator {
@@ -177,7 +179,9 @@ fn unknown() -> Report {
 fn misbehave(how: &str) -> Report {
     let done = match how.split_once(' ') {
         Some(("open", path)) => File::open(path).map(drop).map_err(|error| error.to_string()),
-        _ if how == "socket" => std::net::TcpStream::connect("127.0.0.1:1").map(drop).map_err(|error| error.to_string()),
+        _ if how == "socket" => {
+            std::net::TcpStream::connect("127.0.0.1:1").map(drop).map_err(|error| error.to_string())
+        }
         _ if how == "exec" => std::process::Command::new("true").status().map(drop).map_err(|error| error.to_string()),
         _ if how == "kill" => rustix::process::getppid().map_or(Ok(()), |parent| {
             rustix::process::kill_process(parent, rustix::process::Signal::URG).map_err(|error| error.to_string())

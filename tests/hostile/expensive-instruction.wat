@@ -1,6 +1,6 @@
-;; Copies all of its memory for one unit of fuel each time, so that fuel alone would let it run for minutes.
+;; Copies all of its memory with one instruction after the other: fuel goes by the byte.
 ;; load: ok
-;; rewrite: Timeout
+;; rewrite: FuelExhausted
 (func (export "inference-gateway:policy/policy@1.0.0#rewrite")
   (param $context i32) (param $context-length i32) (param $settings i32) (param $settings-length i32)
   (param $objects i32) (param $count i32) (result i32)

@@ -51,10 +51,8 @@ pub(crate) fn all() -> Vec<Guest> {
 pub(crate) fn guest(name: &str) -> Guest {
     let own = text(&format!("{name}.wat"));
     let head = own.lines().map_while(|line| line.strip_prefix(";; "));
-    let says: HashMap<String, String> = head
-        .filter_map(|line| line.split_once(": "))
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .collect();
+    let says: HashMap<String, String> =
+        head.filter_map(|line| line.split_once(": ")).map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let first = own.lines().find(|line| !line.starts_with(";;") && !line.is_empty()).unwrap_or_default();
     let bytes = if first.starts_with("(component") || first.starts_with("(module") {
         with_manifest(&wat::parse_str(&own).unwrap_or_else(|error| panic!("{name}: {error}")), &manifest(name))

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use igw::policy::{
+    engine::Call,
     failure::Reason,
     limits::Limits,
     module::{GroupKind, inspect},
@@ -16,6 +17,11 @@ fn bare() -> Vec<u8> {
     let with = guest("honest").bytes;
     let section = with_manifest(&[], &manifest("honest")).len();
     with[..with.len() - section].to_vec()
+}
+
+/// A call whose fuel lasts for years.
+fn endless<'a>(policy: &'a str, objects: &'a [String]) -> Call<'a> {
+    Call { limits: Limits { fuel: 1 << 60, ..Limits::default() }, ..call(policy, objects) }
 }
 
 #[tokio::test]
@@ -90,16 +96,17 @@ async fn fuel_decides_and_what_it_decided_is_remembered() {
         assert_eq!(evaluated.remembered, remembered);
     }
     // What time decided may end otherwise on another day.
-    let loaded = engine.load(&guest("expensive-instruction").bytes).await.expect("loaded");
-    let start = Instant::now();
-    let evaluated = engine.rewrite(&loaded, call("p", &documents)).await;
-    assert_eq!(evaluated.report.result.expect_err("no time left").reason, Reason::Timeout);
-    assert!(start.elapsed() > Duration::from_millis(1_900) && start.elapsed() < Duration::from_secs(4));
-    assert!(!engine.rewrite(&loaded, call("p", &documents)).await.remembered);
+    for _ in 0..2 {
+        let start = Instant::now();
+        let evaluated = engine.rewrite(&loaded, endless("p", &documents)).await;
+        assert_eq!(evaluated.report.result.expect_err("no time left").reason, Reason::Timeout);
+        assert!(start.elapsed() > Duration::from_millis(1_900) && start.elapsed() < Duration::from_secs(4));
+        assert!(!evaluated.remembered);
+    }
     // Less fuel is another question.
     let honest = engine.load(&guest("honest").bytes).await.expect("loaded");
     let little = Limits { fuel: 10, ..Limits::default() };
-    let evaluated = engine.rewrite(&honest, igw::policy::engine::Call { limits: little, ..call("p", &documents) }).await;
+    let evaluated = engine.rewrite(&honest, Call { limits: little, ..call("p", &documents) }).await;
     assert_eq!(evaluated.report.result.expect_err("no fuel").reason, Reason::FuelExhausted);
 }
 
@@ -107,7 +114,8 @@ async fn fuel_decides_and_what_it_decided_is_remembered() {
 async fn settings_are_checked_by_schema_and_then_by_the_policy() {
     let engine = engine();
     let mut manifest = manifest("settings");
-    manifest["settings"] = json!({"type": "object", "required": ["image"], "properties": {"image": {"type": "string"}}});
+    manifest["settings"] =
+        json!({"type": "object", "required": ["image"], "properties": {"image": {"type": "string"}}});
     let loaded = engine.load(&with_manifest(&bare(), &manifest)).await.expect("loaded");
     let limits = Limits::default();
     assert_eq!(engine.validate_settings(&loaded, r#"{"image":"a"}"#, limits).await, Ok(()));
@@ -158,8 +166,9 @@ async fn a_child_is_caged_and_holds_nothing() {
     }
     if let Ok(open) = std::fs::read_dir(format!("/proc/{process}/fd")) {
         let links = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
-        let others: Vec<_> =
-            links.filter(|link| !link.starts_with("/dev/null") && !link.to_string_lossy().starts_with("pipe:")).collect();
+        let others: Vec<_> = links
+            .filter(|link| !link.starts_with("/dev/null") && !link.to_string_lossy().starts_with("pipe:"))
+            .collect();
         assert!(others.is_empty(), "{others:?}");
     }
     drop(loaded);
@@ -180,16 +189,21 @@ async fn a_child_that_was_killed_is_started_again() {
     let documents = documents();
     let evaluated = engine.rewrite(&loaded, call("p", &documents)).await;
     assert_eq!(evaluated.report.result, Ok(unchanged()));
-    assert_eq!((engine.figures().started, engine.figures().compiled), (2, 1), "its code did not have to be compiled again");
+    assert_eq!(
+        (engine.figures().started, engine.figures().compiled),
+        (2, 1),
+        "its code did not have to be compiled again"
+    );
 }
 
 #[tokio::test]
 async fn a_call_that_is_given_up_does_not_answer_the_next_one() {
     let engine = engine();
-    let slow = engine.load(&guest("expensive-instruction").bytes).await.expect("loaded");
+    let slow = engine.load(&guest("endless-loop").bytes).await.expect("loaded");
     let honest = engine.load(&guest("honest").bytes).await.expect("loaded");
     let documents = documents();
-    let given_up = tokio::time::timeout(Duration::from_millis(100), engine.rewrite(&slow, call("p", &documents))).await;
+    let given_up =
+        tokio::time::timeout(Duration::from_millis(100), engine.rewrite(&slow, endless("p", &documents))).await;
     assert!(given_up.is_err());
     let evaluated = engine.rewrite(&honest, call("p", &documents)).await;
     assert_eq!(evaluated.report.result, Ok(unchanged()));
@@ -223,4 +237,55 @@ async fn hops_are_short() {
     println!("20 KB there and back: median {:?}, 99 % {:?}", times[250], times[495]);
     // Loose: a debug build on a busy machine.
     assert!(times[250] < Duration::from_millis(20), "{:?}", times[250]);
+}
+
+/// Runs the program; returns its exit status, what it printed, and what it said.
+async fn igw(args: &[&str]) -> (i32, String, String) {
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_igw")).args(args).output().await.expect("igw");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+#[tokio::test]
+async fn authors_look_at_a_policy_and_run_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str| {
+        let path = folder.path().join(format!("{name}.wasm"));
+        std::fs::write(&path, guest(name).bytes).expect("written");
+        path.to_string_lossy().into_owned()
+    };
+    let honest = file("honest");
+    let (code, out, said) = igw(&["policy", "inspect", &honest]).await;
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    let shown: serde_json::Value = serde_saphyr::from_str(&out).expect("YAML");
+    assert_eq!((&shown["name"], &shown["kinds"][0]["kind"]), (&json!("honest"), &json!("Deployment")));
+    let digest = igw::object::digest(&guest("honest").bytes);
+    assert_eq!(shown["sha256"], digest.trim_start_matches("sha256:"));
+    assert!(shown["codeBytes"].as_u64() > Some(1_000), "{out}");
+
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/gateway-complete");
+    let (code, out, said) = igw(&["policy", "run", &honest, "-f", example]).await;
+    assert_eq!(code, 0, "{said}");
+    let objects: Vec<serde_json::Value> = serde_saphyr::from_multiple(&out).expect("YAML");
+    assert!(objects.iter().any(|object| object["kind"] == "Deployment"), "{out}");
+    assert!(said.contains("units of fuel") && !said.contains("~ "), "nothing was changed: {said}");
+
+    let settings = folder.path().join("settings.yaml");
+    std::fs::write(&settings, "a: 1").expect("written");
+    let settings = settings.to_string_lossy().into_owned();
+    let (code, _, said) = igw(&["policy", "run", &honest, "-f", example, "--settings", &settings]).await;
+    assert_eq!(code, 0, "{said}");
+    for (name, words) in [
+        ("endless-loop", "FuelExhausted"),
+        ("nan", "failed to read an object that the policy made"),
+        ("core-module", "build it with `igw policy build`"),
+    ] {
+        let (code, out, said) = igw(&["policy", "run", &file(name), "-f", example]).await;
+        assert!(code == 2 && out.is_empty() && said.contains(words), "{name}: {said}");
+    }
+    let (_, help, _) = igw(&["--help"]).await;
+    assert!(
+        help.contains("policy ") && !help.contains("policy-compile") && !help.contains("policy-evaluate"),
+        "{help}"
+    );
 }

@@ -71,7 +71,9 @@ impl Memo {
         }
         self.bytes += bytes;
         while self.bytes > limits::MEMO {
-            let Some(oldest) = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key) else { break };
+            let Some(oldest) = self.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key) else {
+                break;
+            };
             if let Some(old) = self.entries.remove(&oldest) {
                 self.bytes -= old.bytes;
             }

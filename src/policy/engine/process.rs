@@ -20,7 +20,8 @@ pub(super) struct Started {
 
 /// Starts this program in a role: with two pipes, and nothing else of ours.
 pub(super) fn start(program: &Path, role: &str) -> Result<Started, Failure> {
-    let failed = |words: String| Failure::new(Reason::EngineUnavailable, format!("failed to start igw {role}: {words}"));
+    let failed =
+        |words: String| Failure::new(Reason::EngineUnavailable, format!("failed to start igw {role}: {words}"));
     let mut command = Command::new(program);
     command.arg(role).env_clear().current_dir("/").kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());

@@ -1,7 +1,7 @@
 //! Moves the epoch of an engine while something runs in it, and sleeps otherwise.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::Duration,
 };
@@ -46,7 +46,9 @@ impl Ticker {
     pub(super) fn start(engine: Engine, tick: Duration) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let ours = Arc::clone(&shared);
+        let (up, wait_for_it) = mpsc::sync_channel(1);
         thread::Builder::new().name("epoch".into()).stack_size(64 << 10).spawn(move || {
+            let _ = up.send(());
             loop {
                 let mut calls = ours.calls();
                 while !calls.awake {
@@ -60,6 +62,8 @@ impl Ticker {
                 engine.increment_epoch();
             }
         })?;
+        // A thread that is still starting makes system calls that are forbidden in a moment.
+        let _ = wait_for_it.recv();
         Ok(Self(shared))
     }
 
