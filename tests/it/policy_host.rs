@@ -205,8 +205,10 @@ async fn a_child_that_was_killed_is_started_again() {
     let process = engine.evaluator().await.expect("a child").cast_signed();
     let pid = rustix::process::Pid::from_raw(process).expect("a process");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
-    // Until it is gone; what dies between two calls is nobody's fault.
-    while std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| !stat.contains(" Z ")) {
+    // Until all its threads are gone; what dies between two calls is nobody's fault.
+    let threads = || std::fs::read_dir(format!("/proc/{process}/task")).map_or(0, Iterator::count);
+    let dead = || std::fs::read_to_string(format!("/proc/{process}/stat")).map_or(true, |stat| stat.contains(" Z "));
+    while threads() > 1 || !dead() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let documents = documents();
