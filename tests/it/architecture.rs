@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     // What a policy may change; what carries one out stands further up.
     &["policy::grants"],
     &["policy::paths"],
-    &["cache", "cards", "config_maps", "directory", "pods"],
+    &["cache", "cards", "config_maps", "directory", "pods", "policy"],
     &["reconcile::rewrite", "reconcile::related", "reconcile::managers"],
     &["reconcile::guard"],
     &["reconcile::seal"],
