@@ -16,7 +16,6 @@ mod bindings {
         world: "policy-module",
         pub_export_macro: true,
         export_macro_name: "export_component",
-        runtime_path: "::wit_bindgen",
     });
 }
 pub use bindings::exports;
