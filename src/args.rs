@@ -1,5 +1,7 @@
 //! Flags and environment of the program. Nothing else reads the environment.
 
+pub mod policy;
+
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -44,6 +46,9 @@ pub enum Command {
     Diff(Diff),
     /// Print everything that a cluster needs to run the operator: namespace, definitions, rights and Deployment.
     Install(Install),
+    /// Build policy modules, and pack them for the cluster.
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Print the custom resource definitions.
     Crds,
     /// Print the role that the operator needs, generated from the kinds it makes.

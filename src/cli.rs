@@ -4,6 +4,7 @@ mod diff;
 mod generate;
 mod install;
 mod manifest;
+mod policy;
 mod reference;
 mod render;
 mod run;
@@ -39,6 +40,12 @@ pub fn main(cli: Cli) -> ExitCode {
             },
             Err(error) => Err(error),
         },
+        Some(Command::Policy(command)) => {
+            runtime().and_then(|runtime| runtime.block_on(policy::policy(&command))).and_then(|printed| {
+                std::io::stderr().lock().write_all(printed.notes.as_bytes())?;
+                say(&printed.text)
+            })
+        }
         Some(Command::Install(args)) => install(&args.image, &args.namespace).and_then(|text| say(&text)),
         Some(Command::Crds) => crds().and_then(|text| say(&text)),
         Some(Command::Rbac) => rbac().and_then(|text| say(&text)),
