@@ -23,6 +23,7 @@ mod normal;
 mod orchestrator;
 mod outage;
 mod ownership;
+mod policy_sdk;
 mod references;
 mod refusal;
 mod scope;
