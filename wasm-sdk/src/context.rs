@@ -50,7 +50,7 @@ pub struct Metadata {
 pub struct PolicyName {
     /// Name.
     pub name: String,
-    /// Namespace; absent for a ClusterWasmPolicy.
+    /// Namespace; empty for a ClusterWasmPolicy.
     #[serde(default)]
-    pub namespace: Option<String>,
+    pub namespace: String,
 }
