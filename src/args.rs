@@ -46,9 +46,15 @@ pub enum Command {
     Diff(Diff),
     /// Print everything that a cluster needs to run the operator: namespace, definitions, rights and Deployment.
     Install(Install),
-    /// Build policy modules, and pack them for the cluster.
+    /// Build policy modules, look at them, run them, and pack them for the cluster.
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// The operator's child that compiles one module.
+    #[command(hide = true)]
+    PolicyCompile,
+    /// The operator's child that runs modules.
+    #[command(hide = true)]
+    PolicyEvaluate,
     /// Print the custom resource definitions.
     Crds,
     /// Print the role that the operator needs, generated from the kinds it makes.

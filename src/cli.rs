@@ -46,6 +46,8 @@ pub fn main(cli: Cli) -> ExitCode {
                 say(&printed.text)
             })
         }
+        Some(Command::PolicyCompile) => policy::compile(),
+        Some(Command::PolicyEvaluate) => policy::evaluate(),
         Some(Command::Install(args)) => install(&args.image, &args.namespace).and_then(|text| say(&text)),
         Some(Command::Crds) => crds().and_then(|text| say(&text)),
         Some(Command::Rbac) => rbac().and_then(|text| say(&text)),

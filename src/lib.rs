@@ -22,6 +22,7 @@ pub mod cards;
 pub mod config_maps;
 pub mod directory;
 pub mod pods;
+pub mod policy;
 pub mod reconcile;
 
 pub mod activity;

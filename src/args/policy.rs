@@ -12,6 +12,11 @@ pub enum Policy {
     /// Build the module of a policy crate: compile it for WebAssembly, make a component of it, and write into it what
     /// policy.yaml and settings.schema.json say of it.
     Build(Build),
+    /// Show what a module is: name, version, digest, imports, settings, wanted kinds, and what compiling it costs.
+    Inspect(Inspect),
+    /// Run a module on the objects that custom resources become, without a cluster: objects on standard output, what
+    /// changed and what the module logged on standard error.
+    Run(Run),
     /// Print what applies a module: a ConfigMap that holds it, named by its digest, and the custom resource of the policy.
     Pack(Pack),
 }
@@ -32,6 +37,34 @@ pub struct Build {
     /// where there is no standard library for WebAssembly.
     #[arg(long)]
     pub build_std: bool,
+}
+
+/// Flags of `igw policy inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// Module, as it is or packed with gzip.
+    #[arg(value_name = "FILE")]
+    pub module: PathBuf,
+}
+
+/// Flags of `igw policy run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Module, as it is or packed with gzip.
+    #[arg(value_name = "MODULE")]
+    pub module: PathBuf,
+    /// Files with custom resources and the ConfigMaps they name; - is standard input, a folder means its YAML files.
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// File with the settings, YAML or JSON; {} when absent.
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// Namespace of custom resources that name none.
+    #[arg(short, long, default_value = "default")]
+    pub namespace: String,
+    /// Show literal values of environment variables.
+    #[arg(long)]
+    pub show_values: bool,
 }
 
 /// Flags of `igw policy pack`.

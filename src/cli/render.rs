@@ -10,7 +10,7 @@ use crate::{
     config_maps,
     directory::{Directory, Entry},
     kinds::{self, Parent, References, Related, Visitor},
-    object::{INTENT_ANNOTATION, Identity},
+    object::{DesiredChild, INTENT_ANNOTATION, Identity},
     parent::ParentObject,
     reconcile::{self, seal::Sealed},
 };
@@ -20,6 +20,8 @@ pub(super) struct Given {
     pub(super) object: ParentObject,
     pub(super) identity: Identity,
     pub(super) references: References,
+    /// What its kind wants, before anything else had a look at it.
+    pub(super) generated: Vec<DesiredChild>,
     pub(super) sealed: Vec<Sealed>,
     pub(super) info: kinds::ParentInfo,
 }
@@ -153,7 +155,8 @@ pub(super) fn given(document: &mut Value, namespace: &str, known: &Known) -> Res
             let related = self.known.related(&identity, &references);
             let rendered =
                 reconcile::render::render::<P>(&identity, &spec, &related).map_err(|error| failed(&error))?;
-            Ok(Given { object, identity, references, sealed: rendered.sealed, info: P::INFO })
+            let (generated, sealed) = (rendered.desired.children, rendered.sealed);
+            Ok(Given { object, identity, references, generated, sealed, info: P::INFO })
         }
     }
     *document = with_namespace(document.take(), namespace);

@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["object"],
     // What a kind is, the builders that kinds share, and what may be asked of the server.
     &["kinds", "children", "parent", "cluster"],
-    &["cache", "cards", "config_maps", "directory", "pods"],
+    &["cache", "cards", "config_maps", "directory", "pods", "policy"],
     &["reconcile::rewrite", "reconcile::related", "reconcile::managers"],
     &["reconcile::guard"],
     &["reconcile::seal"],

@@ -11,10 +11,19 @@ use std::{
 };
 
 use flate2::read::GzDecoder;
-use igw::object::digest;
+use igw::{
+    object::digest,
+    policy::{
+        engine::{Call, Engine},
+        limits::Limits,
+    },
+};
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::{Value, json};
+use wasm_sdk::testing::Case;
 use wasmparser::{Parser, Payload, Validator};
+
+use crate::guests::engine;
 
 /// Every policy, and what its example is packed with.
 const POLICIES: &[(&str, &[&str])] = &[
@@ -180,6 +189,46 @@ fn module(name: &str, documents: &[Value]) -> Vec<u8> {
     module
 }
 
+/// Runs the cases of a policy on the operator's own engine.
+async fn check_cases(name: &str, engine: &Engine, module: &[u8]) {
+    let loaded = engine.load(module).await.unwrap_or_else(|failure| panic!("{name}: {failure}"));
+    for case in Case::all(root().join("policies").join(name).join("cases")) {
+        let (context, settings) = (case.context.to_string(), case.settings.to_string());
+        let objects: Vec<String> = case.objects.iter().map(Value::to_string).collect();
+        let limits = Limits::default();
+        let mut result = engine.validate_settings(&loaded, &settings, limits).await.map(|()| Vec::new());
+        if result.is_ok() {
+            let call = Call { policy: name, limits, context: &context, settings: &settings, objects: &objects };
+            let report = engine.rewrite(&loaded, call).await.report;
+            let used = (report.usage.fuel, report.usage.memory);
+            assert!(used.0 < 2_000_000 && used.1 < 4 << 20, "{}: {used:?}", case.path.display());
+            result = report.result.map(|output| output.objects);
+        }
+        let path = case.path.display();
+        match (result, case.output["error"].as_str()) {
+            (Ok(objects), None) => {
+                let objects =
+                    objects.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect::<Vec<Value>>();
+                assert_eq!(json!(objects), case.output["objects"], "{path}");
+            }
+            (Err(failure), Some(words)) => assert!(failure.message.contains(words), "{path}: {failure}"),
+            (result, wanted) => panic!("{path}: {result:?} and not {wanted:?}"),
+        }
+    }
+}
+
+/// Natively and in the sandbox a policy does the same; the module of the example too.
+#[tokio::test]
+async fn the_cases_hold_in_the_sandbox() {
+    let engine = engine();
+    for (name, _) in POLICIES {
+        check_cases(name, &engine, &fs::read(built(name)).expect("a module")).await;
+        let example = root().join(format!("examples/policies/{name}/10-policy.yaml"));
+        let kept = module(name, &documents(&fs::read_to_string(example).expect("an example")));
+        check_cases(name, &engine, &kept).await;
+    }
+}
+
 #[test]
 fn a_namespaced_policy_names_its_own_namespace() {
     let module = built("istio-mtls");
@@ -209,6 +258,7 @@ fn errors_end_with_what_to_do() {
         (&["policy", "build", &path], "it says name, version and kinds"),
         (&["policy", "pack", "/does/not/exist", "--name", "a"], "give the file that `igw policy build` wrote"),
         (&["policy", "pack", &file, "--name", "a"], "build it with `igw policy build`"),
+        (&["policy", "pack", &built("extra-env").to_string_lossy(), "--name", "a"], "give others with --settings FILE"),
         (&["policy", "pack", &file, "--name", "A_b"], "lower case letters"),
         (&["policy", "pack", &file, "--name", "a", "--grant-kind", "A.b"], "--cluster"),
     ] {

@@ -1,13 +1,9 @@
-//! Makes a component of what the compiler wrote, and checks what it asks for. PURE.
+//! Makes a component of what the compiler wrote, and checks it as the operator does. PURE.
 
-use wit_component::{ComponentEncoder, DecodedWasm};
+use wit_component::ComponentEncoder;
 
-use super::{super::Error, describe::SECTION};
-
-/// The only thing that a module may import.
-const HOST: &str = "inference-gateway:policy/host@";
-/// What a module exports.
-const POLICY: &str = "inference-gateway:policy/policy@";
+use super::super::Error;
+use crate::policy::module::{self, SECTION};
 
 /// A component with a description, from a core module.
 pub(super) fn component(core: &[u8], description: &[u8]) -> Result<Vec<u8>, Error> {
@@ -15,30 +11,10 @@ pub(super) fn component(core: &[u8], description: &[u8]) -> Result<Vec<u8>, Erro
     let mut component = encoded.map_err(|error| {
         format!("failed to make a component: {error:#}; the crate needs the line wasm_sdk::export_policy!(TYPE)")
     })?;
-    check(&component)?;
     append(&mut component, SECTION, description);
+    // What the operator would refuse is said here, where it can be mended.
+    module::inspect(&component)?;
     Ok(component)
-}
-
-/// What the operator would refuse is said here, where it can be mended.
-fn check(component: &[u8]) -> Result<(), Error> {
-    let decoded =
-        wit_component::decode(component).map_err(|error| format!("failed to read the component: {error:#}"))?;
-    let DecodedWasm::Component(resolve, world) = decoded else {
-        return Err("failed to read the component: it is a package of interfaces".into());
-    };
-    let world = &resolve.worlds[world];
-    let foreign = world.imports.keys().map(|key| resolve.name_world_key(key)).find(|name| !name.starts_with(HOST));
-    if let Some(name) = foreign {
-        return Err(format!(
-            "the module imports {name}, and there is nothing but {HOST}*: leave out the dependency that wants it"
-        )
-        .into());
-    }
-    if !world.exports.keys().any(|key| resolve.name_world_key(key).starts_with(POLICY)) {
-        return Err("the module exports no policy: the crate needs the line wasm_sdk::export_policy!(TYPE)".into());
-    }
-    Ok(())
 }
 
 /// Writes a custom section at the end: a zero, its length, and its name with a length before it.
@@ -84,10 +60,15 @@ mod tests {
 
     #[test]
     fn what_is_no_policy_is_refused_with_what_to_do() {
-        let said = |core: &[u8]| component(core, b"{}").map_or_else(|error| error.to_string(), |_| String::new());
-        let core = b"\0asm\x01\0\0\0";
-        for wrong in [&core[..], EMPTY, b"text"] {
+        let said = |core: &[u8]| {
+            component(core, br#"{"name": "a", "version": "1"}"#)
+                .map_or_else(|error| error.to_string(), |_| String::new())
+        };
+        for wrong in [EMPTY, b"text"] {
             assert!(said(wrong).contains("export_policy!"), "{}", said(wrong));
         }
+        // A module that nobody exports a policy from.
+        let said = said(b"\0asm\x01\0\0\0");
+        assert!(said.contains("export") && said.contains("policy"), "{said}");
     }
 }

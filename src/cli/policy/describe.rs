@@ -7,9 +7,11 @@ use serde_json::Value;
 use wasmparser::{Parser, Payload};
 
 use super::super::Error;
+use crate::policy::{
+    module::{GroupKind, SECTION},
+    settings::Schema,
+};
 
-/// Name of the section.
-pub(super) const SECTION: &str = "igw:policy";
 /// The section may have this many bytes.
 const LIMIT: usize = 64 * 1024;
 
@@ -32,17 +34,6 @@ pub(super) struct Description {
     /// JSON schema of its settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) settings: Option<Value>,
-}
-
-/// A kind of whatever version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GroupKind {
-    /// API group, empty for the core group.
-    #[serde(default)]
-    pub(super) group: String,
-    /// Kind, as in a manifest.
-    pub(super) kind: String,
 }
 
 impl Description {
@@ -81,6 +72,7 @@ impl Description {
         if !settings.is_object() {
             return Err(format!("{}: the schema is a JSON object", path.display()).into());
         }
+        Schema::new(&text).map_err(|failure| format!("{}: {failure}", path.display()))?;
         Ok(Self { name, version, description, kinds, adds, settings: Some(settings) })
     }
 

@@ -10,20 +10,23 @@ use serde_json::{Map, Value, json};
 use super::{
     super::{Error, manifest},
     Printed,
-    describe::{Description, GroupKind},
+    describe::Description,
 };
 use crate::{
     args::{NAMESPACE, policy::Pack},
     kinds::{self, Parent, Visitor},
     object::digest,
+    policy::{
+        limits,
+        module::{self, GroupKind},
+        settings::Schema,
+    },
 };
 
 /// Group and version of policies.
 const API_VERSION: &str = "policy.inference-gateway.dev/v1alpha1";
 /// Key in the ConfigMap.
 const KEY: &str = "policy.wasm.gz";
-/// The operator unpacks no more.
-const UNPACKED: usize = 4 << 20;
 /// The API server takes no larger ConfigMap.
 const CONFIG_MAP: usize = 1 << 20;
 /// `kubectl apply` without --server-side copies all of it into an annotation, which may not be larger.
@@ -37,9 +40,10 @@ pub(super) fn pack(args: &Pack) -> Result<Printed, Error> {
     if module.starts_with(&[0x1f, 0x8b]) {
         return Err(format!("{file} is packed already: give the file that `igw policy build` wrote").into());
     }
-    if module.len() > UNPACKED {
-        return Err(format!("{file} has {} bytes, and the operator takes {UNPACKED}", module.len()).into());
+    if module.len() > limits::MODULE {
+        return Err(format!("{file} has {} bytes, and the operator takes {}", module.len(), limits::MODULE).into());
     }
+    module::inspect(&module).map_err(|failure| failed(failure.into()))?;
     let description = Description::of(&module).map_err(failed)?;
     let packed = gzip(&module)?;
     if packed.len() > CONFIG_MAP {
@@ -52,6 +56,12 @@ pub(super) fn pack(args: &Pack) -> Result<Printed, Error> {
         },
         None => json!({}),
     };
+    if let Some(schema) = &description.settings {
+        let checked = Schema::new(&schema.to_string()).and_then(|schema| schema.check(&settings.to_string()));
+        checked.map_err(|failure| {
+            format!("the policy refuses its settings: {failure}; give others with --settings FILE")
+        })?;
+    }
     let mut notes = String::new();
     if packed.len() > CLIENT_SIDE {
         notes.push_str(&format!("igw: {} bytes: apply it with kubectl apply --server-side\n", packed.len()));

@@ -1,0 +1,152 @@
+//! `igw policy run`: a module on the objects that custom resources become.
+
+use std::{fmt::Write as _, fs};
+
+use serde_json::Value;
+
+use super::{Error, Printed, load};
+use crate::{
+    args::policy::Run,
+    cli::{
+        manifest,
+        render::{Given, Known, given},
+    },
+    object::{ChildKind, DesiredChild, compare::compare},
+    policy::{
+        context::context,
+        engine::{Call, Engine, Loaded},
+        limits::Limits,
+    },
+    reconcile::diff::Field,
+};
+
+/// Name of the policy that the module is told.
+const POLICY: &str = "policy";
+
+pub(super) async fn run(args: &Run) -> Result<Printed, Error> {
+    let settings = settings(args)?;
+    let engine = Engine::default();
+    let module = load(&engine, &args.module).await?;
+    engine
+        .validate_settings(&module, &settings, Limits::default())
+        .await
+        .map_err(|failure| format!("failed to validate the settings: {failure}"))?;
+    let documents = manifest::read(&args.files)?;
+    let known = Known::in_documents(&documents, &args.namespace);
+    let mut printed = Printed { text: String::new(), notes: String::new() };
+    let mut any = false;
+    for mut document in documents {
+        let Some(given) = given(&mut document, &args.namespace, &known)? else { continue };
+        any = true;
+        let after = rewrite(&engine, &module, &settings, &document, &given, &mut printed.notes).await?;
+        admit(&given, &after)?;
+        printed.notes.push_str(&changes(&given.generated, &after, args.show_values));
+        printed.text.push_str(&manifest::yaml(&after)?);
+    }
+    if !any {
+        return Err("failed to find a custom resource in the files: give at least one with -f".into());
+    }
+    Ok(printed)
+}
+
+fn settings(args: &Run) -> Result<String, Error> {
+    let Some(file) = &args.settings else { return Ok("{}".into()) };
+    let text = fs::read_to_string(file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
+    let settings: Value =
+        serde_saphyr::from_str(&text).map_err(|error| format!("failed to parse {}: {error}", file.display()))?;
+    Ok(settings.to_string())
+}
+
+/// The objects with what the policy made of those it wants to see.
+async fn rewrite(
+    engine: &Engine,
+    module: &Loaded,
+    settings: &str,
+    document: &Value,
+    given: &Given,
+    notes: &mut String,
+) -> Result<Vec<Value>, Error> {
+    let wants = |kind: ChildKind| {
+        let info = kind.info();
+        module.inspected.manifest.kinds.iter().any(|wanted| wanted.group == info.group && wanted.kind == info.kind)
+    };
+    let (seen, unseen): (Vec<_>, Vec<_>) = given.generated.iter().partition(|child| wants(child.id.kind));
+    let id = given.object.id(&given.info);
+    let call = Call {
+        policy: POLICY,
+        limits: Limits::default(),
+        context: &context(&given.info, &given.identity, &document["spec"], POLICY, ""),
+        settings,
+        objects: &seen.iter().map(|child| child.body.to_string()).collect::<Vec<_>>(),
+    };
+    let evaluated = engine.rewrite(module, call).await.report;
+    let usage = evaluated.usage;
+    // Writing to a String cannot fail.
+    let _ = writeln!(notes, "{id}: {} of {} units of fuel, {} KiB", usage.fuel, call.limits.fuel, usage.memory >> 10);
+    for line in &evaluated.log {
+        let _ = writeln!(notes, "  {:?}: {}", line.level, line.text);
+    }
+    if evaluated.log_dropped > 0 {
+        let _ = writeln!(notes, "  and {} lines more", evaluated.log_dropped);
+    }
+    let output = evaluated.result.map_err(|failure| format!("failed to rewrite the objects of {id}: {failure}"))?;
+    let mut after: Vec<Value> = unseen.iter().map(|child| child.body.clone()).collect();
+    for text in &output.objects {
+        let object = serde_json::from_str(text)
+            .map_err(|error| format!("failed to read an object that the policy made for {id}: {error}"))?;
+        after.push(object);
+    }
+    Ok(after)
+}
+
+fn key(object: &Value) -> [&str; 4] {
+    let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    [text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name")]
+}
+
+/// Refuses what the operator would not apply.
+///
+/// THE GUARD BELONGS HERE: `igw policy run` has to refuse exactly what the operator refuses. Today only identities are
+/// compared: nothing twice, nothing missing, and nothing outside the namespace.
+fn admit(given: &Given, after: &[Value]) -> Result<(), Error> {
+    let mut keys: Vec<_> = after.iter().map(key).collect();
+    keys.sort_unstable();
+    let show = |key: &[&str; 4]| format!("{} {}/{}", key[1], key[2], key[3]);
+    if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("the policy made {} twice", show(&twice[0])).into());
+    }
+    if let Some(outside) = keys.iter().find(|key| key[2] != given.identity.namespace) {
+        return Err(format!("the policy made {}, which is in another namespace", show(outside)).into());
+    }
+    match given.generated.iter().map(|child| key(&child.body)).find(|key| !keys.contains(key)) {
+        Some(dropped) => Err(format!("the policy dropped {}", show(&dropped)).into()),
+        None => Ok(()),
+    }
+}
+
+/// What is different, object by object and field by field.
+fn changes(before: &[DesiredChild], after: &[Value], show_values: bool) -> String {
+    let mut text = String::new();
+    for object in after {
+        let key = key(object);
+        let name = format!("{} {}/{}", key[1], key[2], key[3]);
+        let Some(old) = before.iter().find(|child| self::key(&child.body) == key) else {
+            text.push_str(&format!("+ {name}\n"));
+            continue;
+        };
+        let added = compare(object, &old.body);
+        // The same asked the other way round: what is not there any more.
+        let gone = compare(&old.body, object).into_iter().filter(|change| change.old.is_none()).map(|mut change| {
+            std::mem::swap(&mut change.old, &mut change.new);
+            change
+        });
+        let fields: Vec<_> = added.into_iter().chain(gone).map(|change| Field { opponent: None, change }).collect();
+        if !fields.is_empty() {
+            text.push_str(&format!("~ {name}\n"));
+        }
+        for field in fields {
+            text.push_str(&format!("    {}\n", field.show(show_values)));
+        }
+    }
+    text
+}

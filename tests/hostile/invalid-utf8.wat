@@ -1,0 +1,11 @@
+;; Hands over bytes that are no text.
+;; load: ok
+;; rewrite: BadOutput
+;; says: utf-8
+(data (i32.const 200) "\ff\fe\c0\80")
+(func (export "inference-gateway:policy/policy@1.0.0#rewrite")
+  (param $context i32) (param $context-length i32) (param $settings i32) (param $settings-length i32)
+  (param $objects i32) (param $count i32) (result i32)
+  (i32.store (i32.const 128) (i32.const 200))
+  (i32.store (i32.const 132) (i32.const 4))
+  (call $done (i32.const 128) (i32.const 1)))

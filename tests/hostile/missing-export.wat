@@ -1,0 +1,3 @@
+;; Offers nothing.
+;; load: WrongInterface
+(component)

@@ -1,0 +1,10 @@
+;; Answers the operator's wish for memory with a place outside of it.
+;; load: ok
+;; rewrite: BadOutput
+;; realloc: own
+(func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+  (i32.const -16))
+(func (export "inference-gateway:policy/policy@1.0.0#rewrite")
+  (param $context i32) (param $context-length i32) (param $settings i32) (param $settings-length i32)
+  (param $objects i32) (param $count i32) (result i32)
+  unreachable)

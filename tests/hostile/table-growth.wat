@@ -1,0 +1,9 @@
+;; Takes a large table.
+;; load: ok
+;; rewrite: MemoryLimit
+(table $table 1 funcref)
+(func (export "inference-gateway:policy/policy@1.0.0#rewrite")
+  (param $context i32) (param $context-length i32) (param $settings i32) (param $settings-length i32)
+  (param $objects i32) (param $count i32) (result i32)
+  (drop (table.grow $table (ref.null func) (i32.const 1000000)))
+  unreachable)

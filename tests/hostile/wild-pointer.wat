@@ -1,0 +1,10 @@
+;; Hands over a document that lies outside its memory.
+;; load: ok
+;; rewrite: BadOutput
+;; says: out of bounds
+(func (export "inference-gateway:policy/policy@1.0.0#rewrite")
+  (param $context i32) (param $context-length i32) (param $settings i32) (param $settings-length i32)
+  (param $objects i32) (param $count i32) (result i32)
+  (i32.store (i32.const 128) (i32.const -65536))
+  (i32.store (i32.const 132) (i32.const 100))
+  (call $done (i32.const 128) (i32.const 1)))
