@@ -23,19 +23,25 @@ pub const HOST: &str = "inference-gateway:policy/host";
 /// What a module must export, but for the version.
 pub const POLICY: &str = "inference-gateway:policy/policy";
 
-/// What a module says of itself.
+/// What a module says of itself. Fields that are not known are for later versions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
     /// JSON schema of its settings; none means that it takes none but `{}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<Value>,
     /// Kinds of objects that it wants to see.
     #[serde(default)]
     pub kinds: Vec<GroupKind>,
+    /// Kinds of objects that it adds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adds: Vec<GroupKind>,
 }
 
 /// A kind as the API server names it, whatever the version.
@@ -237,8 +243,8 @@ fn is_version_1(name: &str, interface: &str) -> bool {
 fn forbidden(import: &str) -> String {
     let name = clean(import, 128);
     let what = if import.starts_with("wasi:") {
-        "policies have no WASI: build for wasm32-unknown-unknown, not for wasm32-wasip2, and use no files, clocks, \
-         network or environment"
+        "policies have no WASI: build for wasm32-unknown-unknown, not for wasm32-wasip2, and do without files, clocks, \
+         network and environment"
     } else if import.starts_with(HOST) {
         "this operator speaks version 1 of it: build with the wasm-sdk of this operator"
     } else {

@@ -38,12 +38,17 @@ impl Schema {
         built.map(Self).map_err(|error| wrong(error.to_string()))
     }
 
-    /// Uses the library once, so that what it asks the kernel for only once (the keys of its hash maps) is asked for
-    /// before that is forbidden.
+    /// Uses the library once, so that what it asks the kernel for only once (the keys of its hash maps, the number of
+    /// processors for its patterns) is asked for before that is forbidden.
     pub fn warm_up() {
-        let schema = r##"{"$ref":"#/$defs/a","$defs":{"a":{"properties":{"b":{"pattern":"^b"}}}}}"##;
+        let schema = serde_json::json!({
+            "$schema": "http://json-schema.org/draft-07/schema#",
+            "allOf": [{"$ref": "#/$defs/a"}],
+            "patternProperties": {"^[a-z]+(-[a-z0-9]+)*$": {"pattern": "^([a-z]|[0-9]{2,3})+\\.(x|y)$", "format": "uri"}},
+            "$defs": {"a": {"properties": {"b": {"pattern": "[^a-c]d*$"}}}},
+        });
         // What comes out does not matter.
-        let _ = Self::new(schema).and_then(|schema| schema.check(r#"{"b":"a"}"#));
+        let _ = Self::new(&schema.to_string()).and_then(|schema| schema.check(r#"{"b":"12ab.x","c-d":"a.y"}"#));
     }
 
     /// Checks settings, a JSON document.

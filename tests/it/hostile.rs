@@ -198,7 +198,7 @@ async fn compile_bombs_end_in_the_child_while_others_are_served() {
         };
         let took = start.elapsed();
         let refused = loaded.expect_err(&name);
-        println!("{name}: {refused} after {took:?}, {served} calls of another policy meanwhile");
+        eprintln!("{name}: {refused} after {took:?}, {served} calls of another policy meanwhile");
         assert_eq!(refused.reason, Reason::CompileLimit, "{name}: {refused}");
         assert!(took < Duration::from_secs(17), "{name}: {took:?}");
         let again = Instant::now();
@@ -296,7 +296,7 @@ async fn a_schema_that_never_ends_is_ended() {
         Err(failure) => Err(Some(failure.clone())),
     };
     // Whether the library or the clock ends it, it ends, and the next call is served.
-    println!("{ended:?} after {:?}", start.elapsed());
+    eprintln!("{ended:?} after {:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(12));
     assert_eq!(run(&engine, &component).await.expect("loaded").result, Ok(unchanged()));
 }

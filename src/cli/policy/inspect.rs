@@ -3,7 +3,11 @@
 use serde_json::json;
 
 use super::{Error, Printed, load};
-use crate::{args::policy::Inspect, cli::manifest, policy::engine::Engine};
+use crate::{
+    args::policy::Inspect,
+    cli::manifest,
+    policy::{engine::Engine, failure::clean},
+};
 
 pub(super) async fn inspect(args: &Inspect) -> Result<Printed, Error> {
     let engine = Engine::default();
@@ -12,12 +16,14 @@ pub(super) async fn inspect(args: &Inspect) -> Result<Printed, Error> {
     let text = manifest::yaml(&[json!({
         "name": inspected.manifest.name,
         "version": inspected.manifest.version,
+        "description": clean(&inspected.manifest.description, 1024),
         "sha256": module.digest.trim_start_matches("sha256:"),
         "bytes": module.packed,
         "unpackedBytes": module.unpacked,
         "imports": inspected.imports,
         "exports": inspected.exports,
         "kinds": inspected.manifest.kinds,
+        "adds": inspected.manifest.adds,
         "settings": inspected.manifest.settings,
         "functions": inspected.functions,
         "largestFunctionBytes": inspected.largest,
