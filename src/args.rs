@@ -46,7 +46,7 @@ pub enum Command {
     Diff(Diff),
     /// Print everything that a cluster needs to run the operator: namespace, definitions, rights and Deployment.
     Install(Install),
-    /// Look at policy modules, and run them.
+    /// Build policy modules, look at them, run them, and pack them for the cluster.
     #[command(subcommand)]
     Policy(policy::Policy),
     /// The operator's child that compiles one module.

@@ -4,14 +4,39 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::namespace;
+
 /// What can be done with policy modules.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
+    /// Build the module of a policy crate: compile it for WebAssembly, make a component of it, and write into it what
+    /// policy.yaml and settings.schema.json say of it.
+    Build(Build),
     /// Show what a module is: name, version, digest, imports, settings, wanted kinds, and what compiling it costs.
     Inspect(Inspect),
     /// Run a module on the objects that custom resources become, without a cluster: objects on standard output, what
     /// changed and what the module logged on standard error.
     Run(Run),
+    /// Print what applies a module: a ConfigMap that holds it, named by its digest, and the custom resource of the policy.
+    Pack(Pack),
+}
+
+/// Flags of `igw policy build`.
+#[derive(Debug, Args)]
+pub struct Build {
+    /// Folder of the crate, with Cargo.toml and policy.yaml.
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub folder: PathBuf,
+    /// File to write; target/policy/NAME.wasm in the folder of the crate when absent.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Folder for what the compiler makes; target in the folder of the crate when absent.
+    #[arg(long, value_name = "DIR")]
+    pub target_dir: Option<PathBuf>,
+    /// Build the standard library too, with Debian's compiler (packages rustc-web, rust-web-src and lld). Done by itself
+    /// where there is no standard library for WebAssembly.
+    #[arg(long)]
+    pub build_std: bool,
 }
 
 /// Flags of `igw policy inspect`.
@@ -40,4 +65,51 @@ pub struct Run {
     /// Show literal values of environment variables.
     #[arg(long)]
     pub show_values: bool,
+}
+
+/// Flags of `igw policy pack`.
+#[derive(Debug, Args)]
+pub struct Pack {
+    /// Module, as `igw policy build` wrote it.
+    #[arg(value_name = "FILE")]
+    pub module: PathBuf,
+    /// Name of the policy's custom resource.
+    #[arg(long, value_name = "NAME", value_parser = namespace)]
+    pub name: String,
+    /// Namespace of the ConfigMap, and of a WasmPolicy; the operator's own with --cluster, else default.
+    #[arg(short, long, value_name = "NAME", value_parser = namespace)]
+    pub namespace: Option<String>,
+    /// Make a ClusterWasmPolicy, for all namespaces, in place of a WasmPolicy.
+    #[arg(long)]
+    pub cluster: bool,
+    /// File with the settings, YAML or JSON; {} when absent.
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// Kind of custom resource to match, for example Gateway; may be repeated. All of the operator's when absent.
+    #[arg(long = "parent", value_name = "KIND")]
+    pub parents: Vec<String>,
+    /// Label that a custom resource must have to be matched; may be repeated.
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = pair)]
+    pub labels: Vec<(String, String)>,
+    /// Start of image names that the policy may bring in; may be repeated.
+    #[arg(long = "grant-image", value_name = "PREFIX")]
+    pub grant_images: Vec<String>,
+    /// Kind of objects that the policy may add, for example PeerAuthentication.security.istio.io; may be repeated.
+    #[arg(long = "grant-kind", value_name = "KIND.GROUP", requires = "cluster", value_parser = kind)]
+    pub grant_kinds: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err("write KEY=VALUE".into()),
+    }
+}
+
+fn kind(text: &str) -> Result<(String, String), String> {
+    match text.split_once('.') {
+        Some((kind, group)) if !kind.is_empty() && !group.is_empty() => Ok((kind.into(), group.into())),
+        None if !text.is_empty() => Ok((text.into(), String::new())),
+        _ => Err("write KIND.GROUP, or KIND for the core group".into()),
+    }
 }

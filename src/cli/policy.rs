@@ -1,6 +1,11 @@
 //! `igw policy`: what authors of policies need, on the operator's own engine.
 
+mod build;
+mod compiler;
+mod component;
+mod describe;
 mod inspect;
+mod pack;
 mod run;
 
 use std::{fs, path::Path};
@@ -24,8 +29,10 @@ pub(super) struct Printed {
 
 pub(super) async fn policy(command: &Policy) -> Result<Printed, Error> {
     match command {
+        Policy::Build(args) => build::build(args),
         Policy::Inspect(args) => inspect::inspect(args).await,
         Policy::Run(args) => run::run(args).await,
+        Policy::Pack(args) => pack::pack(args),
     }
 }
 

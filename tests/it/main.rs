@@ -28,6 +28,7 @@ mod orchestrator;
 mod outage;
 mod ownership;
 mod policy_host;
+mod policy_sdk;
 mod references;
 mod refusal;
 mod scope;
