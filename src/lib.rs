@@ -16,7 +16,6 @@ pub mod children;
 pub mod cluster;
 pub mod kinds;
 pub mod parent;
-pub mod policy;
 
 pub mod cache;
 pub mod cards;

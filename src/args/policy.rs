@@ -59,6 +59,9 @@ pub struct Run {
     /// File with the settings, YAML or JSON; {} when absent.
     #[arg(long, value_name = "FILE")]
     pub settings: Option<PathBuf>,
+    /// File with what the policy is granted, YAML or JSON, as in spec.grants of its custom resource; nothing when absent.
+    #[arg(long, value_name = "FILE")]
+    pub grants: Option<PathBuf>,
     /// Namespace of custom resources that name none.
     #[arg(short, long, default_value = "default")]
     pub namespace: String,

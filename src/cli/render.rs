@@ -10,7 +10,7 @@ use crate::{
     config_maps,
     directory::{Directory, Entry},
     kinds::{self, Parent, References, Related, Visitor},
-    object::{DesiredChild, INTENT_ANNOTATION, Identity},
+    object::{ChildKind, DesiredChild, INTENT_ANNOTATION, Identity},
     parent::ParentObject,
     reconcile::{self, seal::Sealed},
 };
@@ -22,6 +22,8 @@ pub(super) struct Given {
     pub(super) references: References,
     /// What its kind wants, before anything else had a look at it.
     pub(super) generated: Vec<DesiredChild>,
+    /// See [`Parent::FIXED`].
+    pub(super) fixed: &'static [(ChildKind, &'static str)],
     pub(super) sealed: Vec<Sealed>,
     pub(super) info: kinds::ParentInfo,
 }
@@ -156,7 +158,7 @@ pub(super) fn given(document: &mut Value, namespace: &str, known: &Known) -> Res
             let rendered =
                 reconcile::render::render::<P>(&identity, &spec, &related).map_err(|error| failed(&error))?;
             let (generated, sealed) = (rendered.desired.children, rendered.sealed);
-            Ok(Given { object, identity, references, generated, sealed, info: P::INFO })
+            Ok(Given { object, identity, references, generated, fixed: P::FIXED, sealed, info: P::INFO })
         }
     }
     *document = with_namespace(document.take(), namespace);

@@ -6,6 +6,8 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 use super::rewrite::Rewritten;
 pub use crate::policy::paths::violation::Violation;
 use crate::{
@@ -15,7 +17,7 @@ use crate::{
         grants::Grants,
         paths::{
             self,
-            added::{self, Own},
+            added::{self, Own, Refusal},
         },
     },
 };
@@ -111,17 +113,29 @@ pub fn check(
 /// Whether an object that was not there may be.
 fn admit(parent: &Identity, before: &[DesiredChild], child: &DesiredChild, grants: &Grants) -> Result<(), Violation> {
     let info = child.id.kind.info();
-    let known = added::kind(info.group, info.kind).filter(|_| grants.adds(info.group, info.kind));
-    let Some(kind) = known else { return Err(Violation::Added(child.id.clone())) };
+    added(parent, before, (info.group, info.kind), &child.body, grants).map_err(|refusal| match refusal {
+        None => Violation::Added(child.id.clone()),
+        Some(Refusal { path, why }) => Violation::AddedContent { object: child.id.clone(), path, why },
+    })
+}
+
+/// Whether a policy may add a document of this group and kind, also one that the operator itself never makes.
+///
+/// # Errors
+/// What is wrong with it; `None` when its kind may not be added at all.
+pub fn added(
+    parent: &Identity,
+    before: &[DesiredChild],
+    (group, kind): (&str, &str),
+    body: &Value,
+    grants: &Grants,
+) -> Result<(), Option<Refusal>> {
+    let kind = added::kind(group, kind).filter(|kind| grants.adds(kind.group, kind.kind)).ok_or(None)?;
     let children: Vec<&str> = before.iter().map(|child| &*child.id.name).collect();
     let services = before.iter().filter(|child| child.id.kind == ChildKind::Service);
     let services: Vec<&str> = services.map(|child| &*child.id.name).collect();
     let own = Own { namespace: &parent.namespace, name: &parent.name, children: &children, services: &services };
-    kind.check(&own, &child.body).map_err(|refusal| Violation::AddedContent {
-        object: child.id.clone(),
-        path: refusal.path,
-        why: refusal.why,
-    })
+    kind.check(&own, body).map_err(Some)
 }
 
 fn identity(parent: &Identity, child: &DesiredChild) -> Result<(), Violation> {

@@ -1,7 +1,13 @@
 //! `igw policy run`: a module on the objects that custom resources become.
 
-use std::{fmt::Write as _, fs};
+use std::{
+    collections::HashSet,
+    fmt::{Display, Write as _},
+    fs,
+    path::PathBuf,
+};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Error, Printed, load};
@@ -11,20 +17,29 @@ use crate::{
         manifest,
         render::{Given, Known, given},
     },
-    object::{ChildKind, DesiredChild, compare::compare},
+    object::{ChildKind, DesiredChild, ObjectId, compare::compare},
     policy::{
         context::context,
         engine::{Call, Engine, Loaded},
+        grants::Grants,
         limits::Limits,
+        paths::added::Refusal,
     },
-    reconcile::diff::Field,
+    reconcile::{
+        diff::Field,
+        guard::{self, Subject},
+    },
 };
 
 /// Name of the policy that the module is told.
 const POLICY: &str = "policy";
 
 pub(super) async fn run(args: &Run) -> Result<Printed, Error> {
-    let settings = settings(args)?;
+    let settings = match &args.settings {
+        Some(file) => read::<Value>(file)?.to_string(),
+        None => "{}".into(),
+    };
+    let grants = args.grants.as_ref().map(read::<Grants>).transpose()?.unwrap_or_default();
     let engine = Engine::default();
     let module = load(&engine, &args.module).await?;
     engine
@@ -39,7 +54,7 @@ pub(super) async fn run(args: &Run) -> Result<Printed, Error> {
         let Some(given) = given(&mut document, &args.namespace, &known)? else { continue };
         any = true;
         let after = rewrite(&engine, &module, &settings, &document, &given, &mut printed.notes).await?;
-        admit(&given, &after)?;
+        let after = admit(&given, after, &grants)?;
         printed.notes.push_str(&changes(&given.generated, &after, args.show_values));
         printed.text.push_str(&manifest::yaml(&after)?);
     }
@@ -49,12 +64,9 @@ pub(super) async fn run(args: &Run) -> Result<Printed, Error> {
     Ok(printed)
 }
 
-fn settings(args: &Run) -> Result<String, Error> {
-    let Some(file) = &args.settings else { return Ok("{}".into()) };
+fn read<T: DeserializeOwned>(file: &PathBuf) -> Result<T, Error> {
     let text = fs::read_to_string(file).map_err(|error| format!("failed to read {}: {error}", file.display()))?;
-    let settings: Value =
-        serde_saphyr::from_str(&text).map_err(|error| format!("failed to parse {}: {error}", file.display()))?;
-    Ok(settings.to_string())
+    serde_saphyr::from_str(&text).map_err(|error| format!("failed to parse {}: {error}", file.display()).into())
 }
 
 /// The objects with what the policy made of those it wants to see.
@@ -104,24 +116,39 @@ fn key(object: &Value) -> [&str; 4] {
     [text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name")]
 }
 
-/// Refuses what the operator would not apply.
-///
-/// THE GUARD BELONGS HERE: `igw policy run` has to refuse exactly what the operator refuses. Today only identities are
-/// compared: nothing twice, nothing missing, and nothing outside the namespace.
-fn admit(given: &Given, after: &[Value]) -> Result<(), Error> {
-    let mut keys: Vec<_> = after.iter().map(key).collect();
-    keys.sort_unstable();
-    let show = |key: &[&str; 4]| format!("{} {}/{}", key[1], key[2], key[3]);
-    if let Some(twice) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(format!("the policy made {} twice", show(&twice[0])).into());
+/// The objects as the guard admits them.
+fn admit(given: &Given, after: Vec<Value>, grants: &Grants) -> Result<Vec<Value>, Error> {
+    let refused = |error: &dyn Display| format!("failed to admit what the policy made: {error}");
+    let (mut children, mut others) = (Vec::new(), Vec::new());
+    for body in after {
+        let [api_version, kind, namespace, name] = key(&body);
+        let known = |known: &ChildKind| known.info().kind == kind && known.info().api_version() == api_version;
+        match ChildKind::ALL.into_iter().find(known) {
+            Some(kind) => {
+                let id = ObjectId::new(kind, namespace, name);
+                children.push(DesiredChild { id, body, shared_fields: &[] });
+            }
+            None => others.push(body),
+        }
     }
-    if let Some(outside) = keys.iter().find(|key| key[2] != given.identity.namespace) {
-        return Err(format!("the policy made {}, which is in another namespace", show(outside)).into());
+    let subject = Subject { identity: &given.identity, fixed: given.fixed };
+    let admitted = guard::check(&subject, &given.generated, children, grants).map_err(|error| refused(&error))?;
+    let mut keys = HashSet::new();
+    for body in &others {
+        let [api_version, kind, namespace, name] = key(body);
+        let shown = format!("{kind} {namespace}/{name}");
+        if !keys.insert(key(body)) {
+            return Err(refused(&format!("{shown} is there twice")).into());
+        }
+        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+        guard::added(&given.identity, &given.generated, (group, kind), body, grants).map_err(
+            |refusal| match refusal {
+                None => refused(&format!("{shown} may not be added: its kind is not granted")),
+                Some(Refusal { path, why }) => refused(&format!("{shown} may not be added with a {path} which {why}")),
+            },
+        )?;
     }
-    match given.generated.iter().map(|child| key(&child.body)).find(|key| !keys.contains(key)) {
-        Some(dropped) => Err(format!("the policy dropped {}", show(&dropped)).into()),
-        None => Ok(()),
-    }
+    Ok(admitted.into_iter().map(|child| child.body).chain(others).collect())
 }
 
 /// What is different, object by object and field by field.

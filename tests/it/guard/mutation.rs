@@ -83,6 +83,8 @@ pub(super) fn places(kind: ChildKind) -> Vec<Place> {
         ChildKind::HorizontalPodAutoscaler => schema::<HorizontalPodAutoscaler>(),
         ChildKind::ServiceAccount => schema::<ServiceAccount>(),
         ChildKind::ConfigMap => schema::<ConfigMap>(),
+        // Their types are not Kubernetes' own; a policy may change their metadata alone, as of a ServiceAccount.
+        ChildKind::ApiGateway | ChildKind::HttpRoute => Value::Null,
     };
     let mut found = Vec::new();
     walk(&schema, &mut Vec::new(), &mut found);

@@ -258,7 +258,7 @@ pub(super) fn allows(kind: ChildKind, before: &Value, after: &Value, grants: &Gr
         ChildKind::Service => SERVICE,
         ChildKind::Ingress => INGRESS,
         ChildKind::HorizontalPodAutoscaler => AUTOSCALER,
-        ChildKind::ServiceAccount | ChildKind::ConfigMap => PLAIN,
+        ChildKind::ServiceAccount | ChildKind::ConfigMap | ChildKind::ApiGateway | ChildKind::HttpRoute => PLAIN,
     };
     if kind == ChildKind::Deployment && !whole(&before, &after) {
         return false;
