@@ -126,11 +126,11 @@ fn starts(program: &str) -> bool {
 /// The module among the messages of cargo: that of the crate itself comes last.
 fn artifact(messages: &str) -> Option<PathBuf> {
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let files = messages.filter(|message| message["reason"] == "compiler-artifact").flat_map(|message| {
+    let mut files = messages.filter(|message| message["reason"] == "compiler-artifact").flat_map(|message| {
         let files = message["filenames"].as_array().cloned().unwrap_or_default();
         files.into_iter().filter_map(|file| Some(PathBuf::from(file.as_str()?)))
     });
-    files.filter(|file| file.extension().is_some_and(|extension| extension == "wasm")).last()
+    files.rfind(|file| file.extension().is_some_and(|extension| extension == "wasm"))
 }
 
 #[cfg(test)]
