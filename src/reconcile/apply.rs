@@ -316,11 +316,12 @@ impl<C: Cluster> Stage<'_, C> {
     }
 
     /// Before `replicas` leaves the document because an autoscaler takes over: a second manager holds the running
-    /// number until the autoscaler sets its own. Without this the server would fall back to one replica.
+    /// number until the autoscaler sets its own. Without this the server would fall back to one replica. None is not
+    /// handed over: an autoscaler leaves a Deployment without pods alone, so there the fallback is right.
     async fn hand_over_replicas(&self, wanted: &Sealed, live: &Live) -> Result<(), Refusal> {
         let given_up =
             wanted.shared_fields.contains(&"/spec/replicas") && wanted.body["spec"].get("replicas").is_none();
-        let Some(rollout) = live.rollout.as_ref().filter(|_| given_up && live.owns_replicas) else {
+        let Some(rollout) = live.rollout.as_ref().filter(|r| given_up && live.owns_replicas && r.wanted > 0) else {
             return Ok(());
         };
         let info = wanted.id.kind.info();

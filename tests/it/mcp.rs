@@ -1,6 +1,9 @@
 //! The definition of MCP servers as the API server reads it: what it takes, what it refuses, and what it fills in.
 
-use igw::kinds::{Parent as _, mcp::Mcp};
+use igw::{
+    kinds::{Parent as _, mcp::Mcp},
+    object::ChildKind::Deployment,
+};
 use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
@@ -16,8 +19,7 @@ fn mcps(world: &World) -> Api<DynamicObject> {
     Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
 }
 
-/// What the API server makes of a document, without keeping it.
-async fn offer(world: &World, name: &str, spec: Option<Value>) -> Result<Value, String> {
+async fn apply(world: &World, name: &str, spec: Option<Value>, dry_run: bool) -> Result<Value, String> {
     let mut document = json!({
         "apiVersion": "core.inference-gateway.com/v1alpha1",
         "kind": "MCP",
@@ -26,9 +28,14 @@ async fn offer(world: &World, name: &str, spec: Option<Value>) -> Result<Value, 
     if let Some(spec) = spec {
         document["spec"] = spec;
     }
-    let params = PatchParams { dry_run: true, ..PatchParams::apply("user").force() };
+    let params = PatchParams { dry_run, ..PatchParams::apply("user").force() };
     let answer = mcps(world).patch(name, &params, &Patch::Apply(&document)).await;
     answer.map(|object| object.data["spec"].clone()).map_err(|error| error.to_string())
+}
+
+/// What the API server makes of a document, without keeping it.
+async fn offer(world: &World, name: &str, spec: Option<Value>) -> Result<Value, String> {
+    apply(world, name, spec, true).await
 }
 
 #[tokio::test]
@@ -79,4 +86,16 @@ async fn the_api_server_takes_what_users_have_and_fills_the_rest_in() {
     }
     let longest = offer(&world, &"x".repeat(55), None).await;
     assert!(longest.is_ok(), "{longest:?}");
+}
+
+/// An autoscaler leaves a Deployment without pods alone, so it must not be handed over that way.
+#[tokio::test]
+async fn an_autoscaler_brings_back_what_was_scaled_to_zero() {
+    let world = World::new("mcp-from-zero").await;
+    let number = |object: Option<&DynamicObject>| object.and_then(|o| o.data["spec"]["replicas"].as_i64());
+    let spec = |scaled: bool| Some(json!({"image": "server:1", "replicas": 0, "hpa": {"enabled": scaled}}));
+    apply(&world, "tools", spec(false), false).await.expect("a valid MCP");
+    world.wait(world.api(Deployment), "tools", "no pods", |o: Option<&DynamicObject>| number(o) == Some(0)).await;
+    apply(&world, "tools", spec(true), false).await.expect("a valid MCP");
+    world.wait(world.api(Deployment), "tools", "a pod", |o: Option<&DynamicObject>| number(o) == Some(1)).await;
 }
