@@ -112,6 +112,9 @@ pub struct Run {
     /// for their cards; without, they are not, as in a kubelet's probe.
     #[arg(long, value_name = "FILE")]
     pub agent_ca_file: Option<PathBuf>,
+    /// Policies.
+    #[command(flatten, next_help_heading = "Policies")]
+    pub policies: policy::Operator,
     /// What to log: a level, or a filter such as info,igw=debug.
     #[arg(long, value_name = "FILTER", env = "IGW_LOG")]
     pub log: Option<String>,

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod module;
 pub mod paths;
 pub mod protocol;
+pub mod resource;
 pub mod roles;
 pub mod sandbox;
 pub mod settings;

@@ -2,9 +2,48 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
-use super::namespace;
+use super::{NAMESPACE, namespace};
+
+/// Flags of the operator that are about policies.
+#[derive(Debug, Clone, Args)]
+pub struct Operator {
+    /// What to do with policies.
+    #[arg(long, value_enum, value_name = "MODE", default_value_t = Policies::Enforce)]
+    pub policies: Policies,
+    /// Run WasmPolicies too, which the users of a namespace can make for it.
+    #[arg(long)]
+    pub namespaced_policies: bool,
+    /// Run WasmPolicies also where no admission rule checks what their authors may do.
+    #[arg(long, requires = "namespaced_policies")]
+    pub without_admission_rule: bool,
+    /// Kind of objects that policies may be granted to add, for example PeerAuthentication.security.istio.io; may be
+    /// repeated.
+    #[arg(long = "policy-added-kinds", value_name = "KIND.GROUP", value_delimiter = ',', value_parser = kind)]
+    pub added_kinds: Vec<(String, String)>,
+    /// Namespace, besides the operator's own, whose ConfigMaps may hold modules of ClusterWasmPolicies; may be repeated.
+    #[arg(long = "policy-module-namespaces", value_name = "NAME", value_delimiter = ',', value_parser = namespace)]
+    pub module_namespaces: Vec<String>,
+    /// Name of this operator: it runs the policies whose spec.operator says so.
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = namespace)]
+    pub operator_name: String,
+    /// Namespace that the operator runs in. No policy ever matches a custom resource there.
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = NAMESPACE, value_parser = namespace)]
+    pub operator_namespace: String,
+}
+
+/// What the operator does with policies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Policies {
+    /// Run them.
+    #[default]
+    Enforce,
+    /// Run none, and leave every custom resource that one matches as it is.
+    Hold,
+    /// Run none, and make objects as if there were none. Takes away what policies have added.
+    Off,
+}
 
 /// What can be done with policy modules.
 #[derive(Debug, Subcommand)]
