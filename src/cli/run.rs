@@ -4,9 +4,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Error, connect};
 use crate::{
-    args::Run,
+    args::{Run, policy::Policies},
     cards::fetch,
     controller::{Operator, Options},
+    policies::{self, Switch},
     scope::Scope,
     server, telemetry,
 };
@@ -35,7 +36,21 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
         authorities: authorities.transpose()?,
         ..fetch::Options::default()
     };
-    let operator = Operator::new(client, Options { scope, workers: args.workers, agents, ..Options::default() })?;
+    let flags = &args.policies;
+    let policies = policies::Options {
+        switch: match flags.policies {
+            Policies::Enforce => Switch::Enforce,
+            Policies::Hold => Switch::Hold,
+            Policies::Off => Switch::Off,
+        },
+        namespaced: flags.namespaced_policies,
+        module_namespaces: flags.module_namespaces.iter().cloned().collect(),
+        operator_name: flags.operator_name.clone(),
+        operator_namespace: flags.operator_namespace.clone(),
+        ..policies::Options::default()
+    };
+    let options = Options { scope, workers: args.workers, agents, policies, ..Options::default() };
+    let operator = Operator::new(client, options)?;
     let shared = operator.shared();
     let mut stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let servers = server::listen(&args.metrics_bind_address, &args.health_probe_bind_address, shared).await?;
