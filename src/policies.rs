@@ -704,7 +704,9 @@ impl Policies {
         let due: Vec<_> = inner.entries.values().filter(|e| e.again().is_some_and(|again| again <= now)).collect();
         let due: Vec<_> = due.into_iter().map(|entry| entry.id.clone()).collect();
         for id in due {
+            // Whatever comes of it, nobody is concerned before it has been loaded.
             let _ = self.advance(&mut inner, &id, now);
+            self.sources_changed.notify_one();
         }
         let Inner { entries, loading, served, turns, .. } = &mut *inner;
         let waiting = entries.values().filter(|e| e.stage == Stage::Loading && !loading.contains(&e.id));
@@ -716,6 +718,21 @@ impl Policies {
         served.insert(Arc::clone(&next.id.namespace), *turns);
         loading.insert(next.id.clone());
         Some(Job { id: next.id.clone(), bytes, target, key })
+    }
+
+    /// Whether an Event may tell that this policy holds another custom resource: 25 at once, then one a second.
+    pub fn may_tell(&self, id: &PolicyId, now: Instant) -> bool {
+        const AT_ONCE: u64 = 25;
+        let mut inner = self.lock();
+        let Some(entry) = inner.entries.get_mut(id) else { return true };
+        let (left, since) = entry.events.get_or_insert((AT_ONCE, now));
+        let more = now.saturating_duration_since(*since).as_secs();
+        if more > 0 {
+            (*left, *since) = ((*left + more).min(AT_ONCE), now);
+        }
+        let may = *left > 0;
+        *left = left.saturating_sub(1);
+        may
     }
 
     /// When loading something that failed may be tried again.

@@ -37,7 +37,7 @@ use self::{
     related::{Sources, Unknown, related},
     render::RenderError,
     report::{FromSpec, Report, condition},
-    verdict::{Ruling, Verdict},
+    verdict::{Held, Ruling, Verdict},
 };
 use crate::{
     cache::Cache,
@@ -45,7 +45,7 @@ use crate::{
     cluster::Cluster,
     config_maps::ConfigMaps,
     directory::Directory,
-    kinds::{Desired, KindCondition, Parent, ParentInfo, References, Related, Summary},
+    kinds::{Desired, Parent, ParentInfo, References, Related, Summary},
     object::{ChildKind, Identity, ObjectId, PAUSED_ANNOTATION, ParentId, live::Live},
     parent::ParentObject,
     pods::Pods,
@@ -181,18 +181,14 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
         (Ok(_), Selection::NotYet) => None,
         (Ok(desired), Selection::Unreadable(why)) => {
             let message = format!("it cannot be found out which policies match: {why}");
-            let condition = KindCondition::new(verdict::POLICIES_APPLIED, "Unknown", UNREADABLE, &message, false);
-            let failed = Failed::new(Reason::PolicyFailed, None, message);
-            turn(&mut memory).held(desired, failed, condition, named).await
+            let held = Held::new(Reason::PolicyFailed, message, ("Unknown", UNREADABLE));
+            turn(&mut memory).held(desired, held, named).await
         }
         (Ok(mut desired), Selection::Chosen(chosen)) => {
             let mut turn = turn(&mut memory);
             match turn.judge::<P>(&desired.children, &chosen).await {
                 Ruling::Wait => None,
-                Ruling::Held(failed, condition, again) => {
-                    let status = turn.held(desired, failed, condition, named).await;
-                    [again, status].into_iter().flatten().min()
-                }
+                Ruling::Held(held) => turn.held(desired, *held, named).await,
                 Ruling::Write(verdict) => {
                     let (again, converged) = turn.converge(&mut desired, &verdict, named).await;
                     memory.converged = converged.then(|| {

@@ -136,6 +136,8 @@ pub(super) struct Entry {
     pub(super) stamp: u64,
     pub(super) tally: Tally,
     pub(super) written: super::Written,
+    /// How many Events may still tell of it, and since when.
+    pub(super) events: Option<(u64, Instant)>,
 }
 
 impl Entry {
@@ -156,6 +158,7 @@ impl Entry {
             stamp: 0,
             tally: Tally::default(),
             written: super::Written::default(),
+            events: None,
         }
     }
 

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use super::{
-    CacheView, Turn, apply,
+    CacheView, Context, Turn, apply,
     apply::Stage,
     diff::{self, Action, Plan},
+    guard::Subject,
     outcome::{Applied, Done, Failed, Notice},
+    prune::Pruned,
     reason::{Reason, Retry},
     render::{self, RenderError},
     report::{FromSpec, Report},
@@ -18,8 +20,11 @@ use crate::{
     cluster::Cluster,
     kinds::{Desired, KindCondition, Parent},
     object::{DesiredChild, ObjectId},
-    policies::{Chosen, PolicyId, entry::Broken, tally::Blame, tally::Fare},
-    reconcile::guard::Subject,
+    policies::{
+        Chosen, PolicyId,
+        entry::Broken,
+        tally::{Blame, Fare},
+    },
 };
 
 /// Condition of a custom resource that policies match.
@@ -47,7 +52,25 @@ pub(super) enum Ruling {
     /// Nothing is written, and nothing said: an event will come.
     Wait,
     /// Nothing is written.
-    Held(Failed, KindCondition, Option<Duration>),
+    Held(Box<Held>),
+}
+
+/// Why nothing is written.
+pub(super) struct Held {
+    pub(super) failed: Failed,
+    pub(super) condition: KindCondition,
+    /// When trying again may help.
+    pub(super) again: Option<Duration>,
+    /// Whether an Event may tell of it: a policy that holds a thousand custom resources sends no thousand Events.
+    pub(super) told: bool,
+}
+
+impl Held {
+    pub(super) fn new(class: Reason, message: String, condition: (&str, &str)) -> Self {
+        let (status, reason) = condition;
+        let condition = KindCondition::new(POLICIES_APPLIED, status, reason, &message, false);
+        Self { failed: Failed::new(class, None, message), condition, again: None, told: true }
+    }
 }
 
 impl<C: Cluster> Turn<'_, C> {
@@ -59,75 +82,69 @@ impl<C: Cluster> Turn<'_, C> {
         let about = About { kind: &self.info, identity: self.identity, spec: &spec, subject };
         let mut done = rewrite::rewrite(&context.engine, &about, chosen, generated).await;
         done.calls.iter().for_each(|call| context.metrics.policy_called(call));
-        let again = match done.stop.take() {
-            None => {
-                self.memory.policy_failures = 0;
-                let (ran, left) = (std::mem::take(&mut done.ran), std::mem::take(&mut done.left));
-                let fares = std::mem::take(&mut done.fares);
-                return match render::admit::<P>(self.identity, generated, done) {
-                    Ok(sealed) => {
-                        let sealed = self.left_alone(sealed, &left);
-                        if ran.is_empty() && left.is_empty() {
-                            self.memory.keep(&[]);
-                        } else {
-                            self.memory.keep(&sealed);
-                        }
-                        Ruling::Write(Verdict { sealed, ran, left, fares })
-                    }
-                    // Each went through alone: all of them are to blame.
-                    Err(error) => {
-                        let blame = Blame { reason: "GuardViolation", path: None };
-                        let held = |(id, stamp, _)| (id, stamp, Fare::Held(blame.clone()));
-                        context.policies.fared(self.id, fares.into_iter().map(held).collect(), self.now);
-                        let message = match &error {
-                            RenderError::Violation(violation) => format!("policies may not do this: {violation}"),
-                            other => other.to_string(),
-                        };
-                        let condition =
-                            KindCondition::new(POLICIES_APPLIED, "False", "GuardViolation", &message, false);
-                        Ruling::Held(Failed::new(Reason::GuardViolation, None, message), condition, None)
-                    }
-                };
-            }
+        match done.stop.take() {
+            None => self.admit::<P>(generated, done),
             Some(Stop::Wait) => {
                 context.policies.fared(self.id, done.fares, self.now);
-                return Ruling::Wait;
+                Ruling::Wait
             }
             Some(Stop::Held { policy, reason, message, violation, again }) => {
                 context.policies.fared(self.id, done.fares, self.now);
                 let class = if violation { Reason::GuardViolation } else { Reason::PolicyFailed };
-                let message = format!("held by {policy}: {message}");
-                let condition = KindCondition::new(POLICIES_APPLIED, "False", reason, &message, false);
-                (Failed::new(class, None, message), condition, again)
+                let mut held = Held::new(class, format!("held by {policy}: {message}"), ("False", reason));
+                held.told = context.policies.may_tell(&policy, self.now);
+                if again {
+                    self.memory.policy_failures = self.memory.policy_failures.saturating_add(1);
+                    let spread = self.identity.generation.unsigned_abs();
+                    held.again = Retry::Slowly.delay(self.memory.policy_failures - 1, spread);
+                }
+                Ruling::Held(Box::new(held))
             }
-        };
-        let (failed, condition, again) = again;
-        let wait = again.then(|| {
-            self.memory.policy_failures = self.memory.policy_failures.saturating_add(1);
-            Retry::Slowly.delay(self.memory.policy_failures - 1, self.identity.generation.unsigned_abs())
-        });
-        Ruling::Held(failed, condition, wait.flatten())
+        }
+    }
+
+    /// Has the guard compare all of it with what was generated.
+    fn admit<P: Parent>(&mut self, generated: &[DesiredChild], mut done: rewrite::Rewrite) -> Ruling {
+        self.memory.policy_failures = 0;
+        let (ran, left) = (std::mem::take(&mut done.ran), std::mem::take(&mut done.left));
+        let fares = std::mem::take(&mut done.fares);
+        match render::admit::<P>(self.identity, generated, done) {
+            Ok(sealed) => {
+                let sealed = self.left_alone(sealed, &left);
+                self.memory.keep(if ran.is_empty() && left.is_empty() { &[] } else { &sealed });
+                Ruling::Write(Verdict { sealed, ran, left, fares })
+            }
+            // Each went through alone: all of them are to blame.
+            Err(error) => {
+                let blame = Blame { reason: "GuardViolation", path: None };
+                let held = |(id, stamp, _)| (id, stamp, Fare::Held(blame.clone()));
+                self.context.policies.fared(self.id, fares.into_iter().map(held).collect(), self.now);
+                let message = match &error {
+                    RenderError::Violation(violation) => format!("policies may not do this: {violation}"),
+                    other => other.to_string(),
+                };
+                Ruling::Held(Box::new(Held::new(Reason::GuardViolation, message, ("False", "GuardViolation"))))
+            }
+        }
     }
 
     /// Nothing is created, changed or deleted for it, but what vanished is made again as it was last admitted.
-    pub(super) async fn held(
-        &mut self,
-        mut desired: Desired,
-        failed: Failed,
-        condition: KindCondition,
-        names_some: bool,
-    ) -> Option<Duration> {
+    pub(super) async fn held(&mut self, mut desired: Desired, held: Held, names_some: bool) -> Option<Duration> {
+        let Held { failed, condition, again, told } = held;
         desired.conditions.push(condition);
-        let again = self.make_again().await;
+        let made = self.make_again().await;
+        if !told {
+            self.memory.refused = Some(failed.message.clone());
+        }
         let report = Report { from_spec: Some(FromSpec::of(&desired)), names_some, ..Report::default() };
         let status = self.hold(failed.reason, failed.message, report).await;
-        [again, status].into_iter().flatten().min()
+        [again, made, status].into_iter().flatten().min()
     }
 
     /// Makes what vanished again, as it was last admitted in this process.
     async fn make_again(&mut self) -> Option<Duration> {
         let sealed = self.memory.kept();
-        let crate::reconcile::Context { cluster, cache, metrics, .. } = self.context;
+        let Context { cluster, cache, metrics, .. } = self.context;
         let view = CacheView { cache, uid: &self.identity.uid };
         let mut plan = diff::diff(self.id, &self.identity.uid, &sealed, &view, &self.memory.apply.accepted);
         plan.changes.truncate(sealed.len());
@@ -150,7 +167,7 @@ impl<C: Cluster> Turn<'_, C> {
             })
             .collect();
         applied.notices.extend(made);
-        metrics.record(self.info.kind, &plan, &applied, &super::prune::Pruned::default());
+        metrics.record(self.info.kind, &plan, &applied, &Pruned::default());
         self.tell(&applied.notices);
         self.memory.apply.next_try(self.now)
     }
