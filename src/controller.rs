@@ -6,10 +6,12 @@
 mod events;
 mod feeds;
 mod optional;
+mod policies;
 mod wakers;
 
 use std::{
     collections::{BTreeSet, HashSet},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -46,6 +48,8 @@ use crate::{
     object::{ChildKind, ParentId},
     parent::ParentObject,
     pods::Pods,
+    policies::{self as registry, Policies},
+    policy::engine::Engine,
     reconcile::{self, Context, memory::Memories, outcome::Notice},
     scope::Scope,
     telemetry::Metrics,
@@ -69,6 +73,10 @@ pub struct Options {
     pub look_again: Duration,
     /// How agents are asked for their cards.
     pub agents: fetch::Options,
+    /// How policies are looked after.
+    pub policies: registry::Options,
+    /// The program whose children compile and run policies; this very one when absent.
+    pub engine: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -78,6 +86,8 @@ impl Default for Options {
             workers: 16,
             look_again: Duration::from_secs(60),
             agents: fetch::Options::default(),
+            policies: registry::Options::default(),
+            engine: None,
         }
     }
 }
@@ -138,6 +148,7 @@ impl Shared {
         self.context.cache.forget(id);
         self.context.directory.forget(id);
         self.context.cards.forget(id);
+        self.context.policies.forget(id);
     }
 
     /// Of a kind, only these custom resources are there.
@@ -147,6 +158,7 @@ impl Shared {
         self.context.cache.retain(kind, there);
         self.context.directory.retain(kind, there);
         self.context.cards.retain(kind, there);
+        self.context.policies.retain(kind, there);
     }
 
     fn first_list(&self) {
@@ -169,6 +181,8 @@ impl Operator {
             config_maps: Arc::new(ConfigMaps::default()),
             directory: Directory::default(),
             cards: Arc::new(cards),
+            policies: Arc::new(Policies::new(options.policies)),
+            engine: Arc::new(options.engine.map_or_else(Engine::default, Engine::new)),
             pods: Pods::default(),
             memories: Memories::default(),
             events,
@@ -191,6 +205,17 @@ impl Operator {
         gauge("Generated objects in the cache.", "objects", |s| {
             ChildKind::ALL.iter().map(|kind| s.context.cache.count(*kind) as u64).sum()
         });
+        let of_policies = |name, about, read: fn(&registry::Figures) -> u64| {
+            let policies = Arc::clone(&shared.context.policies);
+            let all =
+                move || policies.figures().iter().map(|(policy, figures)| (policy.clone(), read(figures))).collect();
+            shared.context.metrics.gauge_of_policies(name, about, all);
+        };
+        of_policies("policy_held", "Custom resources that are held because of a policy.", |f| f.held);
+        of_policies("policy_source_ok", "1 while the ConfigMap of a policy holds the bytes it names.", |f| {
+            u64::from(f.source_ok)
+        });
+        of_policies("policy_code_bytes", "Native code of a policy.", |f| f.code);
         let fetcher = Fetcher::new(&options.agents)?;
         Ok(Self { client, shared, notices, fetcher, jobs, workers: options.workers, look_again: options.look_again })
     }
@@ -229,8 +254,15 @@ impl Operator {
         beside.spawn(feeds::config_maps(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));
         if shared.scope.is_restricted() {
             shared.unlisted.fetch_add(1, Ordering::AcqRel);
-            beside.spawn(feeds::namespaces(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));
         }
+        beside.spawn(feeds::namespaces(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));
+        for kind in shared.context.policies.kinds() {
+            shared.unlisted.fetch_add(1, Ordering::AcqRel);
+            beside.spawn(policies::watch(client.clone(), kind, look_again, Arc::clone(&shared), Arc::clone(&wakers)));
+        }
+        beside.spawn(policies::sources(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));
+        beside.spawn(policies::load(Arc::clone(&shared), Arc::clone(&wakers)));
+        beside.spawn(policies::statuses(Arc::clone(&shared)));
         let (seen, woken) = (Arc::clone(&shared), Arc::clone(&wakers));
         let wake = move |agent: &ParentId| woken.each(&seen, [agent]);
         beside.spawn(fetcher.run(Arc::clone(&shared.context.cards), jobs, wake));
@@ -381,6 +413,7 @@ fn parents<P: Parent>(
         let mut listed = shared.listed.subscribe();
         let settled = |()| required().all(|kind| shared.context.cache.settled(kind));
         let _ = listed.wait_for(|&()| settled(())).await;
+        let _ = listed.wait_for(|&()| shared.context.policies.settled()).await;
         let namespaces = |()| !shared.scope.is_restricted() || shared.scope.listed();
         let _ = listed.wait_for(|&()| namespaces(())).await;
     };

@@ -27,6 +27,8 @@ pub const MANAGED_BY: &str = "inference-gateway-operator";
 pub const INTENT_ANNOTATION: &str = "inference-gateway.com/intent";
 /// Annotation on children: `Kind/name` of the custom resource, which survives a stripped owner reference.
 pub const OWNER_ANNOTATION: &str = "inference-gateway.com/owner";
+/// Annotation on children: the policies that have changed or added it, by their short names, separated by commas.
+pub const POLICIES_ANNOTATION: &str = "inference-gateway.com/policies";
 /// Annotation on custom resources: with the value `true`, objects of the wanted names that have no controller are taken over.
 pub const ADOPT_ANNOTATION: &str = "inference-gateway.com/adopt";
 /// Annotation on custom resources: with the value `true`, nothing is created, changed or deleted for it.

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, core::ObjectMeta};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -102,6 +102,14 @@ impl ParentObject {
     /// # Errors
     /// The path of the first field that does not fit.
     pub fn spec<P: Parent>(&self) -> Result<P::Spec, InvalidSpec> {
+        self.decode()
+    }
+
+    /// Decodes the spec of whatever kind it is.
+    ///
+    /// # Errors
+    /// See [`ParentObject::spec`].
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, InvalidSpec> {
         let text = self.spec.as_deref().map_or("{}", RawValue::get);
         let mut reader = serde_json::Deserializer::from_str(text);
         serde_path_to_error::deserialize(&mut reader).map_err(|error| InvalidSpec {
@@ -111,6 +119,12 @@ impl ParentObject {
             },
             message: without_position(&error.inner().to_string()),
         })
+    }
+
+    /// The spec as it was written.
+    #[must_use]
+    pub fn raw_spec(&self) -> Value {
+        self.spec.as_deref().and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
     }
 
     /// The stored status.

@@ -17,6 +17,7 @@ mod report;
 pub mod rewrite;
 pub mod seal;
 pub mod status;
+pub mod verdict;
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -34,8 +35,9 @@ use self::{
     prune::Pruned,
     reason::Reason,
     related::{Sources, Unknown, related},
-    render::{RenderError, Rendered, render},
+    render::RenderError,
     report::{FromSpec, Report, condition},
+    verdict::{Held, Ruling, Verdict},
 };
 use crate::{
     cache::Cache,
@@ -47,8 +49,13 @@ use crate::{
     object::{ChildKind, Identity, ObjectId, PAUSED_ANNOTATION, ParentId, live::Live},
     parent::ParentObject,
     pods::Pods,
+    policies::{Policies, Selection},
+    policy::engine::Engine,
     telemetry::Metrics,
 };
+
+/// Reason: it cannot be found out which policies match.
+const UNREADABLE: &str = "PoliciesUnreadable";
 
 /// What the driver works with, for all custom resources of all kinds.
 #[derive(Debug)]
@@ -63,6 +70,10 @@ pub struct Context<C> {
     pub directory: Directory,
     /// Cards of agents.
     pub cards: Arc<Cards>,
+    /// Policies that custom resources have to go through.
+    pub policies: Arc<Policies>,
+    /// What calls them.
+    pub engine: Arc<Engine>,
     /// Why pods wait.
     pub pods: Pods,
     /// What is remembered between reconciles.
@@ -126,9 +137,12 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
         memory,
         now,
     };
+    let selection = context.policies.select(&P::INFO, &identity);
+    let policies = selection.stamp();
     let known = |references: &References| related(context.sources(), &id, &identity, object, references, now);
     if let Some(done) = memory.converged.take() {
         let untouched = done.said == said
+            && done.policies == policies
             && context.cache.untouched(&identity.uid, done.epoch, done.objects)
             && context.cache.readable();
         if let Some(Ok((related, due))) = untouched.then(|| known(&done.references))
@@ -154,25 +168,50 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
         Err(Unknown::Refused(why)) => (Related::default(), None, Some(RenderError::Related(why))),
     };
     let epoch = context.cache.epoch(&identity.uid);
-    let rendered = match (spec, missing) {
+    let desired = match (spec, missing) {
         (Err(invalid), _) => Err(invalid.into()),
         (Ok(_), Some(missing)) => Err(missing),
-        (Ok(spec), None) => render::<P>(&identity, &spec, &related),
+        (Ok(spec), None) => P::desired(&identity, &spec, &related).map_err(RenderError::from),
     };
-    let again = match rendered {
-        Ok(rendered) if is_paused(&identity) => turn(&mut memory).pause(&rendered, !references.names_nothing()).await,
-        Ok(rendered) => {
-            let named = !references.names_nothing();
-            let (again, converged) = turn(&mut memory).converge(&rendered, named).await;
-            memory.converged = converged.then(|| {
-                let Desired { status, conditions, notes, .. } = rendered.desired;
-                let mut ids = rendered.sealed.into_iter().map(|sealed| sealed.id);
-                let (objects, workload) = (ids.len(), ids.find(|id| id.kind == ChildKind::Deployment));
-                Box::new(Converged { said, references, related, epoch, status, conditions, notes, objects, workload })
-            });
-            again
+    let named = !references.names_nothing();
+    let again = match (desired, selection) {
+        (Ok(desired), _) if is_paused(&identity) => turn(&mut memory).pause(&desired, named).await,
+        (Err(error), _) => turn(&mut memory).refuse(&error).await,
+        // It is woken when it is known which policies there are.
+        (Ok(_), Selection::NotYet) => None,
+        (Ok(desired), Selection::Unreadable(why)) => {
+            let message = format!("it cannot be found out which policies match: {why}");
+            let held = Held::new(Reason::PolicyFailed, message, ("Unknown", UNREADABLE));
+            turn(&mut memory).held(desired, held, named).await
         }
-        Err(error) => turn(&mut memory).refuse(&error).await,
+        (Ok(mut desired), Selection::Chosen(chosen)) => {
+            let mut turn = turn(&mut memory);
+            match turn.judge::<P>(&desired.children, &chosen).await {
+                Ruling::Wait => None,
+                Ruling::Held(held) => turn.held(desired, *held, named).await,
+                Ruling::Write(verdict) => {
+                    let (again, converged) = turn.converge(&mut desired, &verdict, named).await;
+                    memory.converged = converged.then(|| {
+                        let Desired { status, conditions, notes, .. } = desired;
+                        let mut ids = verdict.sealed.into_iter().map(|sealed| sealed.id);
+                        let (objects, workload) = (ids.len(), ids.find(|id| id.kind == ChildKind::Deployment));
+                        Box::new(Converged {
+                            said,
+                            policies,
+                            references,
+                            related,
+                            epoch,
+                            status,
+                            conditions,
+                            notes,
+                            objects,
+                            workload,
+                        })
+                    });
+                    again
+                }
+            }
+        }
     };
     context.memories.put(id, memory);
     earlier(again, due, now)
@@ -222,14 +261,21 @@ impl<C: Cluster> Turn<'_, C> {
     }
 
     /// Returns when to look again, and whether everything is as it should be.
-    async fn converge(&mut self, rendered: &Rendered, names_some: bool) -> (Option<Duration>, bool) {
+    async fn converge(
+        &mut self,
+        desired: &mut Desired,
+        verdict: &Verdict,
+        names_some: bool,
+    ) -> (Option<Duration>, bool) {
         self.memory.refused = None;
+        let sealed = &verdict.sealed;
         let Context { cluster, cache, metrics, .. } = self.context;
         let view = CacheView { cache, uid: &self.identity.uid };
-        let plan = diff::diff(self.id, &self.identity.uid, &rendered.sealed, &view, &self.memory.apply.accepted);
+        let mut plan = diff::diff(self.id, &self.identity.uid, sealed, &view, &self.memory.apply.accepted);
+        verdict.spare(&mut plan);
         log(self.id, &plan);
         let stage = Stage { cluster, cache, parent: self.id, identity: self.identity, now: self.now };
-        let mut applied = apply::apply(&stage, &plan, &rendered.sealed, &mut self.memory.apply).await;
+        let mut applied = apply::apply(&stage, &plan, sealed, &mut self.memory.apply).await;
         if applied.terminating {
             return (None, false);
         }
@@ -260,11 +306,14 @@ impl<C: Cluster> Turn<'_, C> {
             // The list that is missing brings another look at once; what was said before stands until then.
             return (self.memory.apply.next_try(self.now), false);
         }
+        let done = failures.is_empty() && !pruned.postponed;
+        desired.conditions.extend(verdict.condition(&applied));
+        self.context.policies.fared(self.id, verdict.fares(&applied, done), self.now);
         let status = self
             .status(Report {
-                from_spec: Some(FromSpec::of(&rendered.desired)),
+                from_spec: Some(FromSpec::of(desired)),
                 failures: &failures,
-                objects: rendered.sealed.len(),
+                objects: sealed.len(),
                 wrote: !plan.is_empty(),
                 taken_over: taken_over.as_deref(),
                 workload,
@@ -276,7 +325,7 @@ impl<C: Cluster> Turn<'_, C> {
         let retry = self.memory.apply.next_try(self.now);
         let prune_again = self.memory.prune_failed.as_ref().map(|(due, _)| due.saturating_duration_since(self.now));
         let again = [status, retry, prune_again].into_iter().flatten().min();
-        (again, failures.is_empty() && !pruned.postponed)
+        (again, done)
     }
 
     /// Gives a failed deletion its back-off; a new failure is worth an Event.
@@ -329,9 +378,9 @@ impl<C: Cluster> Turn<'_, C> {
     }
 
     /// The user wants nothing to change: only the status goes on.
-    async fn pause(&mut self, rendered: &Rendered, names_some: bool) -> Option<Duration> {
+    async fn pause(&mut self, desired: &Desired, names_some: bool) -> Option<Duration> {
         let message = format!("nothing is created, changed or deleted: {PAUSED_ANNOTATION} is true");
-        let from_spec = Some(FromSpec::of(&rendered.desired));
+        let from_spec = Some(FromSpec::of(desired));
         self.hold(Reason::Paused, message, Report { from_spec, names_some, ..Report::default() }).await
     }
 
@@ -356,7 +405,12 @@ impl<C: Cluster> Turn<'_, C> {
 
     fn tell(&self, notices: &[Notice]) {
         for notice in notices {
-            tracing::info!(parent = %self.id, reason = notice.reason, "{}", notice.message);
+            // The words of a policy and of the server may hold what only readers of its namespace may see.
+            let said = match Reason::of_name(notice.reason) {
+                Some(Reason::PolicyFailed | Reason::GuardViolation | Reason::InvalidSpec) => "see its conditions",
+                _ => &notice.message,
+            };
+            tracing::info!(parent = %self.id, reason = notice.reason, "{said}");
             let event = (self.object.clone(), self.info, notice.clone());
             // Events are for people; when they pile up, reconciling goes on without them.
             if self.context.events.try_send(event).is_err() {

@@ -13,6 +13,7 @@ use crate::reconcile::{
     diff::{Cause, Plan},
     outcome::{Applied, Done},
     prune::Pruned,
+    rewrite::Called,
 };
 
 /// Sets up logging to standard error.
@@ -41,6 +42,10 @@ pub struct Metrics {
     status_writes: Counter<u64>,
     events_dropped: Counter<u64>,
     relists: Counter<u64>,
+    policy_calls: Counter<u64>,
+    policy_seconds: Histogram<f64>,
+    policy_fuel: Histogram<u64>,
+    policy_memory: Histogram<u64>,
 }
 
 impl Metrics {
@@ -76,6 +81,29 @@ impl Metrics {
             status_writes: counter("status_writes", "Status writes, by kind."),
             events_dropped: counter("events_dropped", "Events that were not sent because too many were waiting."),
             relists: counter("watch_lists", "Complete lists of a watch, by kind."),
+            policy_calls: counter(
+                "policy_evaluations",
+                "Evaluations of policies, by policy, result (ok or a reason) and whether the result was remembered.",
+            ),
+            policy_seconds: meter
+                .f64_histogram("policy_evaluation")
+                .with_unit("s")
+                .with_description(
+                    "Time of an evaluation that was not remembered, the way to the child and back included, by policy.",
+                )
+                .with_boundaries(vec![0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.1, 1.0, 3.0])
+                .build(),
+            policy_fuel: meter
+                .u64_histogram("policy_fuel")
+                .with_description("Fuel that an evaluation used, about one an instruction, by policy.")
+                .with_boundaries(vec![1e4, 1e5, 1e6, 3e6, 1e7, 3e7, 5e7])
+                .build(),
+            policy_memory: meter
+                .u64_histogram("policy_memory")
+                .with_unit("By")
+                .with_description("Memory that an evaluation used, by policy.")
+                .with_boundaries(vec![131_072.0, 1_048_576.0, 4_194_304.0, 16_777_216.0, 67_108_864.0])
+                .build(),
             meter,
             _provider: provider,
         })
@@ -85,6 +113,35 @@ impl Metrics {
     pub fn gauge(&self, name: &'static str, about: &'static str, read: impl Fn() -> u64 + Send + Sync + 'static) {
         let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| observer.observe(read(), &[]);
         self.meter.u64_observable_gauge(name).with_description(about).with_callback(observe).build();
+    }
+
+    /// Adds a gauge with one value a policy, read when somebody scrapes.
+    pub fn gauge_of_policies(
+        &self,
+        name: &'static str,
+        about: &'static str,
+        read: impl Fn() -> Vec<(String, u64)> + Send + Sync + 'static,
+    ) {
+        let observe = move |observer: &dyn opentelemetry::metrics::AsyncInstrument<u64>| {
+            for (policy, value) in read() {
+                observer.observe(value, &[KeyValue::new("policy", policy)]);
+            }
+        };
+        self.meter.u64_observable_gauge(name).with_description(about).with_callback(observe).build();
+    }
+
+    /// A policy was called.
+    pub fn policy_called(&self, call: &Called) {
+        let policy = KeyValue::new("policy", call.policy.short());
+        let labels =
+            [policy.clone(), KeyValue::new("result", call.result), KeyValue::new("remembered", call.usage.is_none())];
+        self.policy_calls.add(1, &labels);
+        if let Some(usage) = call.usage {
+            let labels = [policy];
+            self.policy_seconds.record(call.took.as_secs_f64(), &labels);
+            self.policy_fuel.record(usage.fuel, &labels);
+            self.policy_memory.record(usage.memory, &labels);
+        }
     }
 
     /// The Prometheus text.

@@ -4,9 +4,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Error, admission, connect};
 use crate::{
-    args::{Run, policy},
+    args::{
+        Run,
+        policy::{self, Policies},
+    },
     cards::fetch,
     controller::{Operator, Options},
+    policies::{self, Switch},
     scope::Scope,
     server, telemetry,
 };
@@ -38,7 +42,21 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
         authorities: authorities.transpose()?,
         ..fetch::Options::default()
     };
-    let operator = Operator::new(client, Options { scope, workers: args.workers, agents, ..Options::default() })?;
+    let flags = &args.policies;
+    let policies = policies::Options {
+        switch: match flags.policies {
+            Policies::Enforce => Switch::Enforce,
+            Policies::Hold => Switch::Hold,
+            Policies::Off => Switch::Off,
+        },
+        namespaced: flags.namespaced_policies,
+        module_namespaces: flags.module_namespaces.iter().cloned().collect(),
+        operator_name: flags.operator_name.clone(),
+        operator_namespace: flags.operator_namespace.clone(),
+        ..policies::Options::default()
+    };
+    let options = Options { scope, workers: args.workers, agents, policies, ..Options::default() };
+    let operator = Operator::new(client, options)?;
     let shared = operator.shared();
     let mut stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let servers = server::listen(&args.metrics_bind_address, &args.health_probe_bind_address, shared).await?;
@@ -59,5 +77,5 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
 /// Whether strangers' policies are to run on the word of the admission rule. In an emergency, when none are to run, the
 /// operator starts whatever is installed.
 fn relies_on_the_rule(flags: &policy::Operator) -> bool {
-    flags.policies == policy::Policies::Enforce && flags.namespaced_policies && !flags.without_admission_rule
+    flags.policies == Policies::Enforce && flags.namespaced_policies && !flags.without_admission_rule
 }

@@ -183,12 +183,15 @@ impl Cluster for KubeCluster {
         let Identity { namespace, name, uid, .. } = parent;
         let path = format!("{}/status?fieldManager={STATUS_MANAGER}&force=true", parent_path(kind, parent));
         // With the uid, the status of a deleted custom resource never reaches a new one of the same name.
-        let body = json!({
+        let mut body = json!({
             "apiVersion": format!("{group}/{version}"),
             "kind": kind.kind,
-            "metadata": {"name": name, "namespace": namespace, "uid": uid},
+            "metadata": {"name": name, "uid": uid},
             "status": status,
         });
+        if !namespace.is_empty() {
+            body["metadata"]["namespace"] = json!(namespace);
+        }
         let answer: WithStatus = match self.send(Sent::Update, Method::PATCH, path.clone(), &body).await {
             // An apply wants all that is stored to fit the schema, also what was stored before there was this schema.
             Err(Refusal::Content { .. }) => {
@@ -243,7 +246,10 @@ impl WithStatus {
 fn parent_path(kind: &ParentInfo, parent: &Identity) -> String {
     let ParentInfo { group, version, plural, .. } = kind;
     let Identity { namespace, name, .. } = parent;
-    format!("/apis/{group}/{version}/namespaces/{namespace}/{plural}/{name}")
+    match namespace.as_str() {
+        "" => format!("/apis/{group}/{version}/{plural}/{name}"),
+        namespace => format!("/apis/{group}/{version}/namespaces/{namespace}/{plural}/{name}"),
+    }
 }
 
 /// A list of pods, as far as it matters why their containers wait.

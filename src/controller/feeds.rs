@@ -1,6 +1,6 @@
 //! The watches that feed the caches: generated objects, named ConfigMaps, namespaces. Whoever is concerned is woken.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{collections::HashSet, pin::pin, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::core::v1::Namespace;
@@ -109,7 +109,7 @@ fn identity(kind: ChildKind, watched: &Watched) -> ObjectId {
 }
 
 /// Whether the server has no such kind.
-fn is_missing(error: &watcher::Error) -> bool {
+pub(super) fn is_missing(error: &watcher::Error) -> bool {
     matches!(
         error,
         watcher::Error::InitialListFailed(kube::Error::Api(status)) | watcher::Error::WatchStartFailed(kube::Error::Api(status))
@@ -118,7 +118,7 @@ fn is_missing(error: &watcher::Error) -> bool {
 }
 
 /// The server's words, when a list or watch is refused and not only disturbed.
-fn refused(error: &watcher::Error) -> Option<String> {
+pub(super) fn refused(error: &watcher::Error) -> Option<String> {
     let error = match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
@@ -159,26 +159,38 @@ pub(super) async fn config_maps(client: Client, shared: Arc<Shared>, wakers: Arc
     }
 }
 
-/// Feeds the namespaces into the scope.
+/// Feeds the namespaces into the scope, and their labels to the policies.
 pub(super) async fn namespaces(client: Client, shared: Arc<Shared>, wakers: Arc<Wakers>) {
+    let (scope, policies) = (&shared.scope, &shared.context.policies);
+    if !scope.is_restricted() {
+        policies.namespaces_wanted.notified().await;
+    }
+    let wake = |name: &str| {
+        wakers.matching(&shared, |_, object| object.metadata.namespace.as_deref() == Some(name));
+    };
     let api: Api<Namespace> = Api::all(client);
+    let mut there = HashSet::new();
     let mut events = pin!(watcher(api, watcher::Config::default().page_size(PAGE)).default_backoff());
     while let Some(event) = events.next().await {
         match event {
-            Ok(watcher::Event::Init) => {}
+            Ok(watcher::Event::Init) => there.clear(),
             Ok(watcher::Event::InitApply(namespace) | watcher::Event::Apply(namespace)) => {
                 let name = namespace.name_any();
-                if shared.scope.saw(&name, Some(namespace.labels())) {
-                    wakers.matching(&shared, |object| object.metadata.namespace.as_deref() == Some(&*name));
+                there.insert(name.clone());
+                let counts = scope.saw(&name, Some(namespace.labels()));
+                if policies.saw_namespace(&name, Some(namespace.labels())) || counts {
+                    wake(&name);
                 }
             }
             Ok(watcher::Event::Delete(namespace)) => {
-                shared.scope.saw(&namespace.name_any(), None);
+                scope.saw(&namespace.name_any(), None);
+                policies.saw_namespace(&namespace.name_any(), None);
             }
             Ok(watcher::Event::InitDone) => {
-                if shared.scope.set_listed() {
+                if scope.is_restricted() && scope.set_listed() {
                     shared.first_list();
                 }
+                policies.listed_namespaces(&there).iter().for_each(|name| wake(name));
             }
             Err(error) => tracing::warn!(%error, "the watch of namespaces failed and is started again"),
         }

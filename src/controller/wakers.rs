@@ -1,7 +1,7 @@
 //! Wakes custom resources: puts them into the queue of their kind.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -10,7 +10,7 @@ use kube::runtime::reflector::{ObjectRef, store::Store};
 use tokio::sync::mpsc;
 
 use super::Shared;
-use crate::{cache::Wake, kinds::ParentInfo, object::ParentId, parent::ParentObject};
+use crate::{cache::Wake, kinds::ParentInfo, object::ParentId, parent::ParentObject, policies::Woken};
 
 /// The queues of all kinds.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl Wakers {
         for wake in wake {
             match wake {
                 Wake::Owner { kind, namespace, name } => self.one(shared, &kind, &namespace, &name),
-                Wake::Everyone => self.matching(shared, |_| true),
+                Wake::Everyone => self.matching(shared, |_, _| true),
             }
         }
     }
@@ -67,12 +67,25 @@ impl Wakers {
         let _ = waker.queue.send(object);
     }
 
+    /// Wakes every custom resource that policies may treat differently now.
+    pub(super) fn woken(&self, shared: &Shared, woken: &Woken) {
+        if woken.is_empty() {
+            return;
+        }
+        let none = BTreeMap::new();
+        self.matching(shared, |info, object| {
+            let meta = &object.metadata;
+            let namespace = meta.namespace.as_deref().unwrap_or_default();
+            woken.has(info, namespace, meta.labels.as_ref().unwrap_or(&none))
+        });
+    }
+
     /// Wakes every custom resource that matches.
-    pub(super) fn matching(&self, shared: &Shared, matches: impl Fn(&ParentObject) -> bool) {
+    pub(super) fn matching(&self, shared: &Shared, matches: impl Fn(&ParentInfo, &ParentObject) -> bool) {
         let wakers: Vec<_> = self.0.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         for waker in wakers {
             let found: Vec<Arc<ParentObject>> = waker.store.state();
-            for object in found.iter().filter(|object| matches(object)) {
+            for object in found.iter().filter(|object| matches(&waker.info, object)) {
                 let id = object.id(&waker.info);
                 self.one(shared, id.kind, &id.namespace, &id.name);
             }

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    ChildKind, FIELD_MANAGER, HANDOVER_MANAGER, INTENT_ANNOTATION, KindInfo, OWNER_ANNOTATION, STATUS_MANAGER,
+    ChildKind, FIELD_MANAGER, HANDOVER_MANAGER, INTENT_ANNOTATION, KindInfo, OWNER_ANNOTATION, POLICIES_ANNOTATION,
+    STATUS_MANAGER,
 };
 
 /// The Deployment controller's own count of rollouts: nobody else's business, and it would make every rollout look
@@ -34,6 +35,8 @@ pub struct Live {
     pub claimed_by: Option<Box<str>>,
     /// The annotation with the digest of what was applied.
     pub intent: Option<Box<str>>,
+    /// The annotation that says which policies have changed it.
+    pub policies: Option<Box<str>>,
     /// Whether our field manager has an Apply entry.
     pub applied_by_us: bool,
     /// Whether our Apply entry holds `spec.replicas`.
@@ -299,6 +302,7 @@ impl Live {
             controller: meta.owner_references.iter().find(|o| o.controller == Some(true)).map(Controller::from),
             claimed_by: annotation(OWNER_ANNOTATION),
             intent: annotation(INTENT_ANNOTATION),
+            policies: annotation(POLICIES_ANNOTATION),
             applied_by_us: ours.is_some(),
             owns_replicas: ours
                 .and_then(|m| m.fields_v1.as_deref())
@@ -314,6 +318,12 @@ impl Live {
     #[must_use]
     pub fn document(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    /// Whether a policy has changed or added it, by its short name.
+    #[must_use]
+    pub fn touched_by(&self, policy: &str) -> bool {
+        self.policies.as_deref().is_some_and(|names| names.split(',').any(|name| name == policy))
     }
 
     /// Whether labels, annotations, owner references and content are the same to the byte.

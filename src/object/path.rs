@@ -92,6 +92,40 @@ impl Path {
         holds(&own, server) || holds(server, &own)
     }
 
+    /// The same for a path in the words of the server's validation, which counts the elements of lists:
+    /// `spec.template.spec.containers[1].image`.
+    #[must_use]
+    pub fn overlaps_indexed(&self, server: &str, document: &Value) -> bool {
+        let mut own = String::new();
+        let mut here = Some(document);
+        for step in &self.0 {
+            match step {
+                Step::Field(name) => {
+                    own.push('.');
+                    own.push_str(name);
+                    here = here.and_then(|value| value.get(name));
+                }
+                Step::Element(keys) => {
+                    let is = |item: &Value| keys.iter().all(|(key, value)| item.get(key) == Some(value));
+                    let position = here.and_then(Value::as_array).and_then(|list| list.iter().position(is));
+                    // What was taken away has no place any more.
+                    let Some(position) = position else { break };
+                    own.push_str(&format!("[{position}]"));
+                    here = here.and_then(|value| value.get(position));
+                }
+                Step::Position(position) => {
+                    own.push_str(&format!("[{position}]"));
+                    here = here.and_then(|value| value.get(*position));
+                }
+            }
+        }
+        let server = format!(".{}", server.trim_start_matches('.'));
+        let holds = |outer: &str, inner: &str| {
+            inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        holds(&own, &server) || holds(&server, &own)
+    }
+
     /// Whether `fieldsV1` (JSON) holds this field, or a whole value that contains it.
     #[must_use]
     pub fn is_held_by(&self, fields: &Value) -> bool {
@@ -155,6 +189,20 @@ mod tests {
         assert!(app.path().overlaps(".spec.selector"), "a selector has one owner");
         assert!(Trail::Field(&app, "x").path().overlaps(".spec.selector.app"));
         assert!(!app.path().overlaps(".spec.select"));
+    }
+
+    #[test]
+    fn a_path_is_found_where_the_server_counts() {
+        let document = json!({"spec": {"containers": [{"name": "gateway"}, {"name": "x", "image": "y"}]}});
+        let spec = Trail::Field(&Trail::Root, "spec");
+        let containers = Trail::Field(&spec, "containers");
+        let element = Trail::Element(&containers, &document["spec"]["containers"][1], &["name"]);
+        let path = Trail::Field(&element, "image").path();
+        assert!(path.overlaps_indexed("spec.containers[1].image", &document));
+        assert!(path.overlaps_indexed("spec.containers[1]", &document));
+        assert!(path.overlaps_indexed("spec.containers", &document));
+        assert!(!path.overlaps_indexed("spec.containers[0].image", &document));
+        assert!(!path.overlaps_indexed("spec.containers[1].imagePullPolicy", &document));
     }
 
     #[test]

@@ -86,6 +86,11 @@ fn blocker(change: &Change, outcomes: &[Outcome]) -> Option<Failed> {
     if change.action == Action::Unchanged {
         return None;
     }
+    let spoilt = |o: &&Outcome| o.result.as_ref().is_err_and(|failed| failed.reason == Reason::PolicyFailed);
+    if let Some(spoilt) = outcomes.iter().find(spoilt) {
+        let message = format!("{} waits for {}", change.id, spoilt.id);
+        return Some(Failed::new(Reason::Waiting, Some(change.id.kind), message));
+    }
     let needs = change.id.kind.needs();
     outcomes.iter().filter(|o| needs.contains(&o.id.kind)).find_map(|outcome| match &outcome.result {
         // A ServiceAccount that somebody else made can be used as it is.
@@ -432,12 +437,25 @@ fn failed(wanted: &Sealed, refusal: Refusal, applied: &mut Applied) -> Failed {
     if refusal == Refusal::NamespaceTerminating {
         applied.terminating = true;
     }
-    let reason = Reason::of_refusal(&refusal);
-    let field = match &refusal {
-        Refusal::Content { field: Some(field), .. } => format!(" (field {field})"),
-        _ => String::new(),
+    let (field, culprits) = match &refusal {
+        Refusal::Content { field, .. } => (field.as_deref(), wanted.culprits(field.as_deref())),
+        Refusal::Forbidden(_) => (None, wanted.culprits(None)),
+        _ => (None, Vec::new()),
     };
-    Failed::new(reason, Some(wanted.id.kind), format!("failed to apply {}{field}: {refusal}", wanted.id))
+    let mut message = format!("failed to apply {}", wanted.id);
+    if let Some(field) = field {
+        message.push_str(&format!(" (field {field})"));
+    }
+    message.push_str(&format!(": {refusal}"));
+    let reason = match &refusal {
+        Refusal::Content { .. } if !culprits.is_empty() => Reason::PolicyFailed,
+        _ => Reason::of_refusal(&refusal),
+    };
+    if !culprits.is_empty() {
+        let names: Vec<_> = culprits.iter().map(ToString::to_string).collect();
+        message.push_str(&format!("; changed by {}", names.join(", ")));
+    }
+    Failed::new(reason, Some(wanted.id.kind), message)
 }
 
 /// The live object of the first outcome of a kind.

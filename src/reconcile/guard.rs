@@ -8,7 +8,6 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::rewrite::Rewritten;
 pub use crate::policy::paths::violation::Violation;
 use crate::{
     kinds::Parent,
@@ -21,6 +20,10 @@ use crate::{
         },
     },
 };
+
+/// What policies made of the generated objects. It is not trusted.
+#[derive(Debug)]
+pub struct Rewritten(pub Vec<DesiredChild>);
 
 /// Objects that passed the guard.
 #[derive(Debug, Clone)]
@@ -154,11 +157,10 @@ fn identity(parent: &Identity, child: &DesiredChild) -> Result<(), Violation> {
 mod tests {
     use serde_json::json;
 
-    use super::{Subject, Violation, guard};
+    use super::{Rewritten, Subject, Violation, guard};
     use crate::{
         object::{ChildKind, DesiredChild, Identity, ObjectId},
         policy::grants::Grants,
-        reconcile::rewrite::Rewritten,
     };
 
     fn parent() -> Identity {

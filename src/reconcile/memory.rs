@@ -9,12 +9,13 @@ use std::{
 
 use serde_json::Value;
 
-use super::{backoff, outcome::Failed};
+use super::{backoff, outcome::Failed, seal::Sealed};
 use crate::{
     cluster::Waiting,
     kinds::{KindCondition, References, Related},
     object::{ObjectId, ParentId},
     parent::ParentObject,
+    policies::PolicyId,
 };
 
 /// How the sentence that says why pods wait begins.
@@ -50,6 +51,10 @@ pub struct Parent {
     pub prune_failures: u32,
     /// Status writes that failed in a row.
     pub status_failures: u32,
+    /// Policies that failed in a way that may pass, in a row.
+    pub policy_failures: u32,
+    /// The objects as they were last admitted, when policies had a say in them.
+    kept: Vec<Kept>,
     /// Whether what a predecessor left in the status has been looked for.
     pub status_cleaned: bool,
     /// The last status this process wrote, until the watch has delivered it.
@@ -59,12 +64,24 @@ pub struct Parent {
     accepted: Option<(Value, Value)>,
 }
 
+/// A [`Sealed`] as text: as a value it takes several times the memory.
+#[derive(Debug)]
+struct Kept {
+    id: ObjectId,
+    body: Box<str>,
+    intent: Box<str>,
+    shared_fields: &'static [&'static str],
+    touched: Vec<PolicyId>,
+}
+
 /// Everything was as it should be, and what that was decided from: while none of it changes, nothing has to be rendered
 /// and compared again, and only the status is looked at.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Converged {
     /// Digest of what the custom resource says: generation, labels and annotations.
     pub said: u64,
+    /// [`crate::policies::Selection::stamp`].
+    pub policies: u64,
     /// What it names, and what was found there.
     pub references: References,
     /// See above.
@@ -111,6 +128,8 @@ impl Memories {
             prune_failed: None,
             prune_failures: 0,
             status_failures: 0,
+            policy_failures: 0,
+            kept: Vec::new(),
             status_cleaned: false,
             written: None,
             accepted: None,
@@ -135,6 +154,35 @@ impl Memories {
 }
 
 impl Parent {
+    /// Keeps the objects as they were admitted.
+    pub fn keep(&mut self, sealed: &[Sealed]) {
+        let same = |(kept, new): (&Kept, &Sealed)| kept.id == new.id && *kept.intent == *new.intent;
+        if self.kept.len() == sealed.len() && self.kept.iter().zip(sealed).all(same) {
+            return;
+        }
+        let kept = |sealed: &Sealed| Kept {
+            id: sealed.id.clone(),
+            body: sealed.body.to_string().into(),
+            intent: sealed.intent.as_str().into(),
+            shared_fields: sealed.shared_fields,
+            touched: sealed.touched.iter().map(|(policy, _)| policy.clone()).collect(),
+        };
+        self.kept = sealed.iter().map(kept).collect();
+    }
+
+    /// The objects as they were last admitted in this process; none when no policy had a say in them.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Sealed> {
+        let sealed = |kept: &Kept| Sealed {
+            id: kept.id.clone(),
+            body: serde_json::from_str(&kept.body).unwrap_or_default(),
+            intent: (*kept.intent).into(),
+            shared_fields: kept.shared_fields,
+            touched: kept.touched.iter().map(|policy| (policy.clone(), Vec::new())).collect(),
+        };
+        self.kept.iter().map(sealed).collect()
+    }
+
     /// The status as it is: what came of what this process wrote last, until the watch has delivered that or something newer.
     pub fn status_before(&mut self, object: &ParentObject) -> Value {
         match &self.written {

@@ -26,6 +26,8 @@ pub enum Reason {
     Forbidden,
     /// An object of that name belongs to somebody else.
     ResourceConflict,
+    /// A policy cannot do its work, or the server does not take what it made.
+    PolicyFailed,
     /// A rewritten object is not allowed.
     GuardViolation,
     /// The spec, or what was made of it, is not valid.
@@ -80,6 +82,13 @@ pub const TABLE: &[(Reason, &str, Retry, &str)] = &[
         "An object of that name exists and was not made for this resource; it is left as it is.",
     ),
     (
+        Reason::PolicyFailed,
+        "PolicyFailed",
+        Retry::Slowly,
+        "A policy that matches it cannot be loaded or fails, or the API server does not take what the policy made; the last \
+         good objects stay. `PoliciesApplied` says why.",
+    ),
+    (
         Reason::GuardViolation,
         "GuardViolation",
         Retry::OnEvent,
@@ -105,6 +114,22 @@ pub const CONDITIONS: &[(&str, &str, &str)] = &[
     ("Progressing", ROLLING_OUT, "True: the newest pods are being rolled out."),
     ("Progressing", "(own)", "How the rollout ended: NewReplicaSetAvailable, or ProgressDeadlineExceeded."),
     ("ReplicaFailure", "(own)", "True: pods cannot be made, for example because of a quota. Absent otherwise."),
+    (
+        "PoliciesApplied",
+        "PoliciesApplied",
+        "True: every policy that matches has had its say; the message names each with the digest of its module. Absent while \
+         none matches.",
+    ),
+    (
+        "PoliciesApplied",
+        "RefusedByServer",
+        "False: the API server refuses what a policy made; the message has its words and the policies.",
+    ),
+    (
+        "PoliciesApplied",
+        "(of the policy)",
+        "False: a policy cannot do its work, for the reason that its own conditions or its failures have.",
+    ),
     ("ReferencesResolved", PODS_RUNNING, "True: pods run with every Secret and ConfigMap that is named."),
     ("ReferencesResolved", NOT_YET_KNOWN, "Unknown: pods have not started with what is named."),
     ("ReferencesResolved", NOT_FOUND, "False: a Secret, a ConfigMap or a key in one is missing; the message names it."),
@@ -185,6 +210,12 @@ impl Reason {
         self.row().1
     }
 
+    /// The reason of a name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        TABLE.iter().find(|(_, known, ..)| *known == name).map(|(reason, ..)| *reason)
+    }
+
     /// When to try again.
     #[must_use]
     pub fn retry(self) -> Retry {
@@ -256,6 +287,7 @@ mod tests {
             Reason::QuotaExceeded,
             Reason::Forbidden,
             Reason::ResourceConflict,
+            Reason::PolicyFailed,
             Reason::GuardViolation,
             Reason::InvalidSpec,
         ];

@@ -1,13 +1,14 @@
-//! The pure half of the pipeline in one call: what should exist for a custom resource. PURE.
+//! The pure half of the pipeline: what should exist for a custom resource. PURE.
 
 use super::{
-    guard::{self, Subject, Violation},
-    rewrite::{self, Policies},
+    guard::{self, Rewritten, Subject, Violation},
+    rewrite::{Rewrite, Touched},
     seal::{self, Sealed},
 };
 use crate::{
     kinds::{Desired, InvalidSpec, Parent, Related},
-    object::Identity,
+    object::{DesiredChild, Identity},
+    policy::grants::Grants,
 };
 
 /// What the pure stages made of a custom resource.
@@ -33,15 +34,28 @@ pub enum RenderError {
     Violation(#[from] Violation),
 }
 
-/// The pure half of the pipeline: what should exist for a custom resource.
+/// What should exist for a custom resource when no policy has a say.
 ///
 /// # Errors
 /// When the spec makes no sense or the guard refuses what was made of it.
 pub fn render<P: Parent>(identity: &Identity, spec: &P::Spec, related: &Related) -> Result<Rendered, RenderError> {
     let desired = P::desired(identity, spec, related)?;
-    let policies = Policies::default();
-    let rewritten = rewrite::rewrite(&desired.children, &policies);
-    let admitted = guard::guard(&Subject::of::<P>(identity), &desired.children, rewritten, &policies.grants())?;
-    let sealed = seal::seal(&P::INFO, identity, admitted);
+    let rewritten = Rewritten(desired.children.clone());
+    let admitted = guard::guard(&Subject::of::<P>(identity), &desired.children, rewritten, &Grants::default())?;
+    let sealed = seal::seal(&P::INFO, identity, admitted, &Touched::new());
     Ok(Rendered { desired, sealed })
+}
+
+/// The objects that policies have rewritten, once the guard has compared all of it with what was generated.
+///
+/// # Errors
+/// When the guard refuses it.
+pub fn admit<P: Parent>(
+    identity: &Identity,
+    generated: &[DesiredChild],
+    rewrite: Rewrite,
+) -> Result<Vec<Sealed>, RenderError> {
+    let Rewrite { children, grants, touched, .. } = rewrite;
+    let admitted = guard::guard(&Subject::of::<P>(identity), generated, Rewritten(children), &grants)?;
+    Ok(seal::seal(&P::INFO, identity, admitted, &touched))
 }

@@ -1,27 +1,270 @@
-//! Stage: policies rewrite the generated objects. No policy can be loaded yet, so nothing is rewritten. PURE.
+//! Stage: the policies that match a custom resource rewrite its generated objects, one after the other, in the engine's child.
 //!
-//! What comes out is not trusted: only the guard turns it into an admitted set.
+//! What a policy hands back is not trusted: the guard looks at it before the next policy sees it, and once more over all
+//! of it. A policy that fails changes nothing.
 
-use crate::{object::DesiredChild, policy::grants::Grants};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::{Duration, Instant},
+};
 
-/// The policies that match one custom resource, in their order.
-#[derive(Debug, Clone, Default)]
-pub struct Policies(());
+use serde_json::Value;
 
-impl Policies {
-    /// What they are granted, together.
-    #[must_use]
-    pub fn grants(&self) -> Grants {
-        Grants::default()
-    }
+use super::guard::{self, Subject, Violation};
+use crate::{
+    kinds::ParentInfo,
+    object::{ChildKind, DesiredChild, Identity, ObjectId, compare::compare, path::Path},
+    policies::{
+        Chosen, PolicyId, Turn,
+        entry::{At, Broken, Runnable},
+        tally::{Blame, Fare},
+    },
+    policy::{
+        context::context,
+        engine::{Call, Engine},
+        failure,
+        grants::{Grants, GroupKind},
+        limits,
+        protocol::Usage,
+        resource::{EvaluationFailure, PolicySpec},
+    },
+};
+
+/// Which custom resource, as policies are told.
+#[derive(Debug)]
+pub struct About<'a> {
+    /// Its kind.
+    pub kind: &'a ParentInfo,
+    /// It.
+    pub identity: &'a Identity,
+    /// Its spec as it was written.
+    pub spec: &'a Value,
+    /// What the guard has to know of it.
+    pub subject: Subject<'a>,
 }
 
 /// What the policies made of the generated objects.
-#[derive(Debug)]
-pub struct Rewritten(pub(super) Vec<DesiredChild>);
+#[derive(Debug, Default)]
+pub struct Rewrite {
+    /// The objects, checked policy by policy.
+    pub children: Vec<DesiredChild>,
+    /// What all of the policies that ran are granted.
+    pub grants: Grants,
+    /// Who has changed which objects, and where.
+    pub touched: Touched,
+    /// The policies that ran, each with the digest of its module.
+    pub ran: Vec<(PolicyId, String)>,
+    /// Policies without which it goes on: what they have changed before is left as it is.
+    pub left: Vec<(PolicyId, Broken)>,
+    /// Why nothing may be written.
+    pub stop: Option<Stop>,
+    /// How each policy fares, as far as it is known now.
+    pub fares: Vec<(PolicyId, u64, Fare)>,
+    /// What was called.
+    pub calls: Vec<Called>,
+}
 
-/// Runs the policies one after the other over the generated objects.
-#[must_use]
-pub fn rewrite(generated: &[DesiredChild], _policies: &Policies) -> Rewritten {
-    Rewritten(generated.to_vec())
+/// For each object, the policies that have changed it, in their order, with the paths; none for an added object.
+pub type Touched = BTreeMap<ObjectId, Vec<(PolicyId, Vec<Path>)>>;
+
+/// Why nothing may be written for a custom resource.
+#[derive(Debug)]
+pub enum Stop {
+    /// A policy is being loaded.
+    Wait,
+    /// A policy cannot do its work.
+    Held {
+        /// Whose fault it is.
+        policy: PolicyId,
+        /// A fixed word.
+        reason: &'static str,
+        /// For people.
+        message: String,
+        /// Whether the guard refused what it made.
+        violation: bool,
+        /// Whether trying again may help.
+        again: bool,
+    },
+}
+
+/// One call, for metrics.
+#[derive(Debug)]
+pub struct Called {
+    /// Of which policy.
+    pub policy: PolicyId,
+    /// How it ended: `ok` or a fixed word.
+    pub result: &'static str,
+    /// How long it took.
+    pub took: Duration,
+    /// What it used; `None` when its result was remembered.
+    pub usage: Option<Usage>,
+}
+
+/// Why a policy's turn came to nothing.
+struct Fault {
+    reason: &'static str,
+    message: String,
+    path: Option<String>,
+    violation: bool,
+    again: bool,
+}
+
+/// Has the objects go through the policies.
+pub async fn rewrite(engine: &Engine, about: &About<'_>, chosen: &[Chosen], generated: &[DesiredChild]) -> Rewrite {
+    let mut done = Rewrite { children: generated.to_vec(), ..Rewrite::default() };
+    let mut granted = Vec::new();
+    for policy in chosen {
+        let id = &policy.id;
+        let fare = |fare| (id.clone(), policy.stamp, fare);
+        let blame = |reason, path: Option<String>| Blame { reason, path };
+        match (&policy.turn, &policy.spec) {
+            // After the first that stops it, the others only wait.
+            _ if done.stop.is_some() => done.fares.push(fare(Fare::Pending)),
+            (Turn::Run(running), Some(spec)) => match one(engine, about, id, spec, running, &mut done).await {
+                Ok(()) => {
+                    granted.push(&spec.grants);
+                    done.ran.push((id.clone(), running.target.sha256.clone()));
+                    done.fares.push(fare(Fare::UpToDate));
+                }
+                Err(fault) if spec.failure_policy.evaluation == EvaluationFailure::Ignore => {
+                    done.fares.push(fare(Fare::Failed(blame(fault.reason, fault.path))));
+                    let at = At::SettingsValid;
+                    done.left.push((id.clone(), Broken { at, reason: fault.reason, message: fault.message }));
+                }
+                Err(Fault { reason, message, path, violation, again }) => {
+                    done.fares.push(fare(Fare::Held(blame(reason, path))));
+                    done.stop = Some(Stop::Held { policy: id.clone(), reason, message, violation, again });
+                }
+            },
+            (Turn::Run(_) | Turn::Wait, _) => {
+                done.fares.push(fare(Fare::Pending));
+                done.stop = Some(Stop::Wait);
+            }
+            (Turn::Hold(broken), _) => {
+                done.fares.push(fare(Fare::Held(blame(broken.reason, None))));
+                let (policy, reason, message) = (id.clone(), broken.reason, broken.message.clone());
+                done.stop = Some(Stop::Held { policy, reason, message, violation: false, again: false });
+            }
+            (Turn::Leave(broken), _) => {
+                done.fares.push(fare(Fare::Failed(blame(broken.reason, None))));
+                done.left.push((id.clone(), broken.clone()));
+            }
+        }
+    }
+    done.grants = Grants::union(granted);
+    done
+}
+
+/// Has them go through one policy.
+async fn one(
+    engine: &Engine,
+    about: &About<'_>,
+    id: &PolicyId,
+    spec: &PolicySpec,
+    running: &Runnable,
+    done: &mut Rewrite,
+) -> Result<(), Fault> {
+    let seen: Vec<usize> = (0..done.children.len()).filter(|i| sees(spec, done.children[*i].id.kind)).collect();
+    let objects: Vec<String> = seen.iter().map(|i| done.children[*i].body.to_string()).collect();
+    let told = context(about.kind, about.identity, about.spec, &id.name, &id.namespace);
+    let started = Instant::now();
+    let call = Call {
+        policy: &running.key,
+        limits: running.target.limits,
+        context: &told,
+        settings: &running.target.settings,
+        objects: &objects,
+    };
+    let evaluated = engine.rewrite(&running.loaded, call).await;
+    let usage = (!evaluated.remembered).then_some(evaluated.report.usage);
+    let result = match evaluated.report.result {
+        Ok(output) => {
+            // Most objects come back as they went, and need not be read again.
+            let given: HashMap<&str, usize> = objects.iter().map(String::as_str).zip(seen.iter().copied()).collect();
+            admit(about, id, spec, &given, &seen, &output.objects, done)
+        }
+        Err(failure) => Err(Fault {
+            reason: failure.reason.as_str(),
+            message: format!("{id} failed on it: {}: {}", failure.reason, failure.message),
+            path: None,
+            violation: false,
+            again: !failure.reason.is_lasting(),
+        }),
+    };
+    let word = result.as_ref().map_or_else(|fault| fault.reason, |()| "ok");
+    done.calls.push(Called { policy: id.clone(), result: word, took: started.elapsed(), usage });
+    result
+}
+
+fn sees(spec: &PolicySpec, kind: ChildKind) -> bool {
+    let info = kind.info();
+    spec.matches.children.iter().any(|GroupKind { group, kind }| *group == info.group && *kind == info.kind)
+}
+
+/// Looks at what a policy made, and takes it over when all of it is allowed.
+fn admit(
+    about: &About<'_>,
+    id: &PolicyId,
+    spec: &PolicySpec,
+    given: &HashMap<&str, usize>,
+    seen: &[usize],
+    made: &[String],
+    done: &mut Rewrite,
+) -> Result<(), Fault> {
+    let before = &done.children;
+    let mut after: Vec<DesiredChild> =
+        (0..before.len()).filter(|i| !seen.contains(i)).map(|i| before[i].clone()).collect();
+    for text in made {
+        after.push(match given.get(text.as_str()) {
+            Some(same) => before[*same].clone(),
+            None => read(text).map_err(|message| Fault {
+                reason: failure::Reason::BadOutput.as_str(),
+                message: format!("{id} handed over {message}"),
+                path: None,
+                violation: false,
+                again: false,
+            })?,
+        });
+    }
+    let after =
+        guard::check(&about.subject, before, after, &spec.grants).map_err(|violation| refused(id, &violation))?;
+    let known: HashMap<&ObjectId, &DesiredChild> = before.iter().map(|child| (&child.id, child)).collect();
+    for child in &after {
+        let paths: Vec<Path> = match known.get(&child.id) {
+            Some(old) if old.body == child.body => continue,
+            // Both ways: what it has taken away counts too.
+            Some(old) => {
+                let changes = [compare(&child.body, &old.body), compare(&old.body, &child.body)];
+                changes.into_iter().flatten().map(|change| change.path).collect()
+            }
+            None => Vec::new(),
+        };
+        done.touched.entry(child.id.clone()).or_default().push((id.clone(), paths));
+    }
+    done.children = after;
+    Ok(())
+}
+
+fn refused(id: &PolicyId, violation: &Violation) -> Fault {
+    Fault {
+        reason: "GuardViolation",
+        message: format!("{id} may not do this: {violation}"),
+        path: violation.path(),
+        violation: true,
+        again: false,
+    }
+}
+
+/// An object that a policy handed over.
+fn read(text: &str) -> Result<DesiredChild, String> {
+    let body: Value = serde_json::from_str(text).map_err(|error| format!("an object that is no JSON: {error}"))?;
+    let says = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind) = (says("/apiVersion"), says("/kind"));
+    let known = |known: &ChildKind| known.info().kind == kind && known.info().api_version() == version;
+    let Some(found) = ChildKind::ALL.into_iter().find(known) else {
+        let shown = failure::clean(&format!("{kind} of {version}"), limits::MESSAGE / 4);
+        return Err(format!("an object of a kind that no policy may add: {shown}"));
+    };
+    let id = ObjectId::new(found, says("/metadata/namespace"), says("/metadata/name"));
+    Ok(DesiredChild { id, body, shared_fields: &[] })
 }

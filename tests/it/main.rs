@@ -27,6 +27,8 @@ mod normal;
 mod orchestrator;
 mod outage;
 mod ownership;
+mod policed;
+mod policies;
 mod policy_admission;
 mod policy_host;
 mod policy_sdk;

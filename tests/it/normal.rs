@@ -14,8 +14,8 @@ use igw::{
         apply::{Stage, apply},
         backoff::Memory,
         diff::{Plan, diff},
-        guard::{Subject, guard},
-        rewrite::{Policies, rewrite},
+        guard::{Rewritten, Subject, guard},
+        rewrite::Touched,
         seal::{Sealed, seal},
     },
 };
@@ -74,9 +74,9 @@ impl Stages {
         };
         let children: Vec<_> = documents.iter().map(child).collect();
         let subject = Subject { identity: &self.identity, fixed: &[] };
-        let rewritten = rewrite(&children, &Policies::default());
+        let rewritten = Rewritten(children.clone());
         let admitted = guard(&subject, &children, rewritten, &Grants::default()).expect("admitted");
-        seal(&Gateway::INFO, &self.identity, admitted)
+        seal(&Gateway::INFO, &self.identity, admitted, &Touched::new())
     }
 
     fn plan(&self, sealed: &[Sealed]) -> Plan {

@@ -2,7 +2,11 @@
 //! looks after that namespace only, as the ServiceAccount of `igw install` and with its rights alone. Whatever a test is
 //! about, it fails when the operator asked for something that it has no right to.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use controlplane::{Audit, AuditEntry, ControlPlane, Supervisor, User};
 use igw::{
@@ -13,6 +17,7 @@ use igw::{
     controller::{Operator, Options, Shared},
     kinds::{Parent as _, ParentInfo, gateway::Gateway},
     object::{ChildKind, MANAGED_BY, MANAGED_BY_LABEL},
+    policies,
     scope::Scope,
 };
 use k8s_openapi::{
@@ -60,6 +65,10 @@ pub(crate) struct World {
     pub(crate) look_again: Duration,
     /// How agents are asked for their cards.
     pub(crate) agents: fetch::Options,
+    /// How policies are looked after.
+    pub(crate) policies: policies::Options,
+    /// The program whose children run policies.
+    pub(crate) engine: PathBuf,
     running: Option<Running>,
 }
 
@@ -184,7 +193,25 @@ impl World {
         let client = plane.client(User::Admin).await.expect("client");
         let look_again = Options::default().look_again;
         let agents = fetch::Options { connect_to: vec![agent_server::agents().detour()], ..fetch::Options::default() };
-        Self { plane, steady: false, user: operator_user(), client, namespace, look_again, agents, running: None }
+        // Policies of other tests are other operators'.
+        let policies = policies::Options {
+            operator_name: namespace.clone(),
+            status_every: Duration::from_millis(500),
+            ..policies::Options::default()
+        };
+        let engine = env!("CARGO_BIN_EXE_igw").into();
+        Self {
+            plane,
+            steady: false,
+            user: operator_user(),
+            client,
+            namespace,
+            look_again,
+            agents,
+            policies,
+            engine,
+            running: None,
+        }
     }
 
     /// Starts the operator for this namespace, and waits until it has nothing to do.
@@ -248,7 +275,8 @@ impl World {
         let client = cluster::kube::client(config).expect("client");
         let scope = Scope::new(selector).expect("selector");
         let (look_again, agents) = (self.look_again, self.agents.clone());
-        let options = Options { scope, look_again, agents, ..Options::default() };
+        let (policies, engine) = (self.policies.clone(), Some(self.engine.clone()));
+        let options = Options { scope, look_again, agents, policies, engine, ..Options::default() };
         let operator = Operator::new(client, options).expect("operator");
         let shared = operator.shared();
         let (stop, stopped) = oneshot::channel();

@@ -1,0 +1,419 @@
+//! One policy: what its custom resource says, what its ConfigMap holds, how far its module is, and what follows. PURE.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    Chosen, PolicyId, Source, Turn,
+    matching::Matcher,
+    status::{Facts, ModuleFacts, Step},
+    tally::Tally,
+};
+use crate::{
+    parent::ParentObject,
+    policy::{
+        engine::Loaded,
+        failure::Failure,
+        limits::Limits,
+        resource::{ConfigMapKey, LoadFailure, Mode, PolicySpec},
+    },
+};
+
+/// What is called: a module with its settings.
+#[derive(Debug)]
+pub struct Runnable {
+    /// The module.
+    pub loaded: Loaded,
+    /// What of the spec it was made from.
+    pub target: Target,
+    /// Uid and generation of the policy that it was made from.
+    pub key: String,
+}
+
+impl PartialEq for Runnable {
+    fn eq(&self, other: &Self) -> bool {
+        self.target == other.target && self.key == other.key
+    }
+}
+
+/// The parts of a spec that take effect when they are loaded; everything else of it does at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Digest, 64 hexadecimal digits.
+    pub sha256: String,
+    /// A JSON document.
+    pub settings: String,
+    /// What a call may use.
+    pub limits: Limits,
+}
+
+/// Where loading came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// The spec, or a limit on policies.
+    Accepted,
+    /// The bytes.
+    Verified,
+    /// The module.
+    Compiled,
+    /// The settings.
+    SettingsValid,
+}
+
+/// Why a policy cannot be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Where it came to its end.
+    pub at: At,
+    /// A fixed word.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl Broken {
+    pub(super) fn new(at: At, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { at, reason, message: message.into() }
+    }
+
+    pub(super) fn of(at: At, failure: &Failure) -> Self {
+        Self::new(at, failure.reason.as_str(), failure.message.clone())
+    }
+}
+
+/// How far the newest spec is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The ConfigMap has not been read.
+    Reading,
+    /// It waits to be loaded, or is being loaded.
+    Loading,
+    /// It runs.
+    Ready,
+    /// It cannot be loaded.
+    Broken(Broken),
+}
+
+/// What there is to load.
+#[derive(Debug, Clone)]
+pub enum Bytes {
+    /// A module that has been loaded: only the settings are new.
+    Loaded(Loaded),
+    /// A module as it lies in the ConfigMap.
+    Raw(Arc<[u8]>),
+}
+
+#[derive(Debug)]
+struct Tried {
+    target: Target,
+    broken: Broken,
+    /// When trying again may help.
+    again: Option<Instant>,
+    times: u32,
+}
+
+/// One policy.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) id: PolicyId,
+    pub(super) object: Arc<ParentObject>,
+    /// The generation whose spec was read.
+    pub(super) read: Option<i64>,
+    /// As it counts: with the namespace of its ConfigMap filled in, and without what its kind cannot have.
+    pub(super) spec: Option<Arc<PolicySpec>>,
+    pub(super) matcher: Arc<Matcher>,
+    /// Why it is not even looked at.
+    pub(super) refused: Option<Broken>,
+    pub(super) source: Source,
+    /// Another one asks for the bytes again.
+    pub(super) reads: u64,
+    pub(super) stage: Stage,
+    pub(super) running: Option<Arc<Runnable>>,
+    tried: Option<Tried>,
+    /// Changes whenever what the policy does to a custom resource may change.
+    pub(super) stamp: u64,
+    pub(super) tally: Tally,
+    pub(super) written: super::Written,
+    /// How many Events may still tell of it, and since when.
+    pub(super) events: Option<(u64, Instant)>,
+}
+
+impl Entry {
+    pub(super) fn new(id: PolicyId, object: Arc<ParentObject>) -> Self {
+        let matcher = Arc::new(Matcher::everything(id.within()));
+        Self {
+            id,
+            object,
+            read: None,
+            spec: None,
+            matcher,
+            refused: None,
+            source: Source::Unread,
+            reads: 0,
+            stage: Stage::Reading,
+            running: None,
+            tried: None,
+            stamp: 0,
+            tally: Tally::default(),
+            written: super::Written::default(),
+            events: None,
+        }
+    }
+
+    pub(super) fn target(&self) -> Option<Target> {
+        let spec = self.spec.as_ref()?;
+        Some(Target {
+            sha256: spec.module.sha256.clone(),
+            settings: serde_json::Value::Object(spec.settings.clone()).to_string(),
+            limits: spec.limits.clamped(),
+        })
+    }
+
+    /// The ConfigMap with the module.
+    pub(super) fn config_map(&self) -> Option<&ConfigMapKey> {
+        self.refused.is_none().then(|| self.spec.as_ref().map(|spec| &spec.module.config_map)).flatten()
+    }
+
+    fn has_loaded(&self, sha256: &str) -> Option<&Loaded> {
+        let loaded = self.running.as_ref().map(|running| &running.loaded)?;
+        (loaded.digest.strip_prefix("sha256:") == Some(sha256)).then_some(loaded)
+    }
+
+    /// Finds out how far it is, after anything has changed.
+    pub(super) fn advance(&mut self, now: Instant) {
+        self.stage = self.next(now);
+        if self.stage == Stage::Ready
+            && let Source::There { bytes, .. } = &mut self.source
+        {
+            // The engine has what it needs of them.
+            *bytes = None;
+        }
+    }
+
+    fn next(&mut self, now: Instant) -> Stage {
+        if let Some(refused) = &self.refused {
+            return Stage::Broken(refused.clone());
+        }
+        let Some(target) = self.target() else { return Stage::Reading };
+        if self.running.as_ref().is_some_and(|running| running.target == target) {
+            return Stage::Ready;
+        }
+        if let Some(tried) = self.tried.as_ref().filter(|tried| tried.target == target)
+            && tried.again.is_none_or(|again| again > now)
+        {
+            return Stage::Broken(tried.broken.clone());
+        }
+        if self.has_loaded(&target.sha256).is_some() {
+            return Stage::Loading;
+        }
+        let wrong = |reason, message| Stage::Broken(Broken::new(At::Verified, reason, message));
+        match &self.source {
+            Source::Unread => Stage::Reading,
+            Source::Missing(what) => wrong("SourceMissing", what.clone()),
+            Source::Unreadable(why) => wrong("SourceUnreadable", why.clone()),
+            Source::There { digest, .. } if *digest != target.sha256 => wrong(
+                "DigestMismatch",
+                format!("spec.module.sha256 is {}, and the ConfigMap holds {digest}", target.sha256),
+            ),
+            Source::There { bytes: Some(_), .. } => Stage::Loading,
+            Source::There { bytes: None, .. } => {
+                self.reads += 1;
+                self.source = Source::Unread;
+                Stage::Reading
+            }
+        }
+    }
+
+    /// What there is to load, when there is.
+    pub(super) fn bytes(&self) -> Option<(Bytes, Target)> {
+        let target = self.target().filter(|_| self.stage == Stage::Loading)?;
+        if let Some(loaded) = self.has_loaded(&target.sha256) {
+            return Some((Bytes::Loaded(Arc::clone(loaded)), target));
+        }
+        match &self.source {
+            Source::There { bytes: Some(bytes), .. } => Some((Bytes::Raw(Arc::clone(bytes)), target)),
+            _ => None,
+        }
+    }
+
+    /// Takes in how loading a target has ended.
+    pub(super) fn loaded(&mut self, target: Target, key: String, ended: Result<Loaded, (At, Failure)>, now: Instant) {
+        if self.target().as_ref() != Some(&target) {
+            return;
+        }
+        match ended {
+            Ok(loaded) => {
+                self.running = Some(Arc::new(Runnable { loaded, target, key }));
+                self.tried = None;
+            }
+            Err((at, failure)) => {
+                let before = self.tried.take().filter(|tried| tried.target == target);
+                let times = before.map_or(0, |tried| tried.times.saturating_add(1));
+                let again = (!failure.reason.is_lasting()).then(|| now + Duration::from_secs(5 << times.min(5)));
+                self.tried = Some(Tried { broken: Broken::of(at, &failure), target, again, times });
+            }
+        }
+    }
+
+    /// When trying again may help.
+    pub(super) fn again(&self) -> Option<Instant> {
+        self.tried.as_ref().and_then(|tried| tried.again).filter(|_| matches!(self.stage, Stage::Broken(_)))
+    }
+
+    /// What it does to a custom resource that it matches.
+    pub(super) fn turn(&self, hold: bool) -> Turn {
+        if hold {
+            return Turn::Hold(Broken::new(At::Accepted, "PoliciesHeld", "the operator runs with --policies=hold"));
+        }
+        let (mode, on_failure) =
+            self.spec.as_ref().map_or_else(Default::default, |spec| (spec.mode, spec.failure_policy.load));
+        if mode == Mode::Suspended {
+            return Turn::Leave(Broken::new(At::Accepted, "Suspended", "spec.mode is Suspended"));
+        }
+        match (&self.stage, &self.running, on_failure) {
+            (Stage::Ready | Stage::Reading | Stage::Loading, Some(running), _)
+            | (Stage::Broken(_), Some(running), LoadFailure::LastGood) => Turn::Run(Arc::clone(running)),
+            (Stage::Ready | Stage::Reading | Stage::Loading, None, _) => Turn::Wait,
+            (Stage::Broken(broken), _, LoadFailure::Ignore) => Turn::Leave(broken.clone()),
+            (Stage::Broken(broken), ..) => Turn::Hold(broken.clone()),
+        }
+    }
+
+    /// It as a custom resource that it matches sees it.
+    pub(super) fn chosen(&self, hold: bool) -> Chosen {
+        Chosen { id: self.id.clone(), spec: self.spec.clone(), turn: self.turn(hold), stamp: self.stamp }
+    }
+
+    /// What its status is made from, without the numbers.
+    pub(super) fn facts_of_stage(&self) -> (Stage, Option<Broken>, Source) {
+        let source = match &self.source {
+            Source::There { digest, .. } => Source::There { digest: digest.clone(), bytes: None },
+            other => other.clone(),
+        };
+        (self.stage.clone(), self.refused.clone(), source)
+    }
+
+    /// What its status is made from.
+    pub(super) fn facts(&self, hold: bool) -> Facts {
+        let broken = match &self.stage {
+            Stage::Broken(broken) => Some(broken),
+            _ => None,
+        };
+        let ended = |at: At| broken.filter(|broken| broken.at == at);
+        let no = |broken: &Broken| Step { status: "False", reason: broken.reason, message: broken.message.clone() };
+        let yes = |reason, message: String| Step { status: "True", reason, message };
+        let step = |at: At, before: &[At], good: Option<Step>| match ended(at) {
+            Some(broken) => Some(no(broken)),
+            None if before.iter().any(|at| ended(*at).is_some()) => None,
+            None => good,
+        };
+        let ready = self.stage == Stage::Ready;
+        let digest = self.spec.as_ref().map(|spec| spec.module.sha256.clone()).unwrap_or_default();
+        let verified = match &self.source {
+            _ if !ready && !matches!(broken, Some(Broken { at: At::Compiled | At::SettingsValid, .. })) => None,
+            // What runs goes on: these bytes were verified, and no others ever run.
+            Source::Missing(what) => Some(Step {
+                status: "False",
+                reason: "SourceMissing",
+                message: format!("{what}; what was loaded before runs on"),
+            }),
+            Source::There { digest: now, .. } if *now != digest => Some(Step {
+                status: "False",
+                reason: "SourceChanged",
+                message: format!("the ConfigMap holds {now} now; what was loaded before runs on"),
+            }),
+            Source::Unreadable(why) => Some(Step {
+                status: "False",
+                reason: "SourceUnreadable",
+                message: format!("{why}; what was loaded before runs on"),
+            }),
+            Source::Unread | Source::There { .. } => Some(yes("Verified", format!("the ConfigMap holds {digest}"))),
+        };
+        let past = |at: At| ready || ended(at).is_some();
+        let accepted = step(At::Accepted, &[], Some(yes("Accepted", "the operator runs it".into())));
+        let verified = step(At::Verified, &[At::Accepted], verified);
+        let compiled = step(
+            At::Compiled,
+            &[At::Accepted, At::Verified],
+            past(At::SettingsValid).then(|| yes("Compiled", "the module is compiled".into())),
+        );
+        let settings = step(
+            At::SettingsValid,
+            &[At::Accepted, At::Verified, At::Compiled],
+            ready.then(|| yes("SettingsValid", "the policy takes its settings".into())),
+        );
+        let module = self.running.as_ref().map(|running| {
+            let manifest = &running.loaded.inspected.manifest;
+            ModuleFacts {
+                sha256: running.target.sha256.clone(),
+                name: manifest.name.clone(),
+                version: manifest.version.clone(),
+                code_bytes: running.loaded.code() as u64,
+                compile_millis: u64::try_from(running.loaded.compile_time.as_millis()).unwrap_or(u64::MAX),
+            }
+        });
+        Facts {
+            generation: self.object.metadata.generation.unwrap_or_default(),
+            steps: [
+                ("Accepted", accepted),
+                ("Verified", verified),
+                ("Compiled", compiled),
+                ("SettingsValid", settings),
+                ("Active", Some(self.active(hold))),
+            ],
+            module,
+            counts: self.tally.counts(self.stamp),
+            samples: self.tally.samples(self.stamp),
+        }
+    }
+
+    fn active(&self, hold: bool) -> Step {
+        let no = |reason, message: String| Step { status: "False", reason, message };
+        match (self.turn(hold), &self.stage) {
+            (Turn::Run(_), Stage::Ready) => Step {
+                status: "True",
+                reason: "Active",
+                message: "every matching custom resource goes through it".into(),
+            },
+            (Turn::Run(_), Stage::Broken(broken)) => {
+                let message = format!("the module and settings of before go on: {}", broken.message);
+                Step { status: "True", reason: "LastGood", message }
+            }
+            (Turn::Run(_), _) => Step {
+                status: "True",
+                reason: "Loading",
+                message: "the module and settings of before go on until the new ones are loaded".into(),
+            },
+            (Turn::Wait, _) => {
+                let message = "matching custom resources wait until it is loaded".into();
+                Step { status: "Unknown", reason: "Loading", message }
+            }
+            (Turn::Leave(broken), _) => {
+                let message =
+                    format!("what it has changed stays as it is, and the rest goes on without it: {}", broken.message);
+                no(broken.reason, message)
+            }
+            (Turn::Hold(broken), stage) => {
+                let lost = matches!(stage, Stage::Broken(_))
+                    && self.spec.as_ref().is_some_and(|spec| spec.failure_policy.load == LoadFailure::LastGood)
+                    && self.has_run();
+                let message = format!("matching custom resources are held: {}", broken.message);
+                if lost {
+                    no(
+                        "LastGoodLost",
+                        format!("{message}; what ran before the operator was started is not known any more"),
+                    )
+                } else {
+                    no(broken.reason, message)
+                }
+            }
+        }
+    }
+
+    /// Whether it has ever run, as its status says: only words depend on it.
+    fn has_run(&self) -> bool {
+        self.object.status().pointer("/module/sha256").is_some()
+    }
+}
