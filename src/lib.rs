@@ -22,6 +22,7 @@ pub mod cards;
 pub mod config_maps;
 pub mod directory;
 pub mod pods;
+pub mod policies;
 pub mod policy;
 pub mod reconcile;
 

@@ -27,6 +27,7 @@ mod normal;
 mod orchestrator;
 mod outage;
 mod ownership;
+mod policy_crd;
 mod policy_host;
 mod policy_sdk;
 mod references;

@@ -1,0 +1,3 @@
+//! Policies of the cluster: what is said of them.
+
+pub mod reason;
