@@ -5,6 +5,7 @@
 
 pub mod entry;
 pub mod matching;
+pub mod reason;
 pub mod status;
 pub mod tally;
 

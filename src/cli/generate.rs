@@ -6,7 +6,7 @@ use super::{Error, admission, manifest};
 use crate::{
     kinds::{self, GROUP, Parent, Visitor},
     object::ChildKind,
-    policy::resource::{self, CLUSTER_WASM_POLICY, WASM_POLICY},
+    policy::resource::{self, CLUSTER_WASM_POLICY, WASM_POLICY, definition},
 };
 
 /// Name of the operator's ClusterRole.
@@ -28,7 +28,7 @@ pub fn rbac() -> Result<String, Error> {
     manifest::yaml(&[role()])
 }
 
-/// Every custom resource definition.
+/// Every custom resource definition: the kinds of [`kinds::for_each`] and the two of policies.
 pub(super) fn definitions() -> Vec<Value> {
     #[derive(Default)]
     struct All(Vec<Value>);
@@ -39,6 +39,7 @@ pub(super) fn definitions() -> Vec<Value> {
     }
     let mut all = All::default();
     kinds::for_each(&mut all);
+    all.0.extend(definition::definitions().iter().map(|crd| json!(crd)));
     all.0
 }
 

@@ -7,7 +7,10 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use self::field::Field;
-use crate::kinds::{self, GROUP, Parent, VERSION, Visitor};
+use crate::{
+    kinds::{self, GROUP, Parent, VERSION, Visitor},
+    policy::resource::{self, definition},
+};
 
 /// The reference of all kinds.
 #[must_use]
@@ -21,13 +24,18 @@ pub fn reference() -> String {
     }
     let mut sections = Sections::default();
     kinds::for_each(&mut sections);
+    for crd in definition::definitions() {
+        sections.0.push_str(&section(&json!(crd)));
+    }
     let mut text = format!(
         "# Field reference\n\n\
-         Every field of the custom resources of `{GROUP}/{VERSION}`, generated from their definitions; \
-         `kubectl explain` says the same. A block that is left out counts as an empty one, so the defaults inside it \
+         Every field of the custom resources of `{GROUP}/{VERSION}`, and of the policies of \
+         `{}/{}`, generated from their definitions; `kubectl explain` says the same. A block that is left out counts as an empty one, so the defaults inside it \
          hold, unless the description says what the block's absence means.\n\n\
          `{{key, name, optional?}}` is an object with these fields. Types that Kubernetes has elsewhere too end at their \
-         name here; their fields:\n\n"
+         name here; their fields:\n\n",
+        resource::GROUP,
+        resource::VERSION,
     );
     for field::Named { name, explained, .. } in field::NAMED {
         if sections.0.contains(&format!("{name}`")) {
@@ -46,7 +54,7 @@ fn section(crd: &Value) -> String {
     let spec = &root["properties"]["spec"];
     let about = spec["description"].as_str().or(root["description"].as_str()).unwrap_or_default();
     let mut text = format!("\n## {}\n\n{}\n\n", word(&names["kind"]), field::prose(about));
-    let _ = writeln!(text, "- {}", all_names(names));
+    let _ = writeln!(text, "- {}", all_names(&crd["spec"]));
     for (priority, command) in [(0, "`kubectl get`"), (1, "`kubectl get -o wide` also")] {
         let columns = columns(version, priority);
         if !columns.is_empty() {
@@ -68,9 +76,10 @@ fn section(crd: &Value) -> String {
     text
 }
 
-/// How it is called: plural, short names, category.
-fn all_names(names: &Value) -> String {
-    let mut text = format!("Name: `{}.{GROUP}`", word(&names["plural"]));
+/// How it is called: plural and group, short names, category.
+fn all_names(spec: &Value) -> String {
+    let names = &spec["names"];
+    let mut text = format!("Name: `{}.{}`", word(&names["plural"]), word(&spec["group"]));
     for (label, key) in [("short", "shortNames"), ("category", "categories")] {
         let given: Vec<_> = list(&names[key]).iter().map(|name| format!("`{}`", word(name))).collect();
         if !given.is_empty() {

@@ -15,15 +15,19 @@ pub struct Grants {
     /// `registry.example.com/team/proxy` that image in every version. Every image that differs from the generated one
     /// needs it, also those of added containers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
     pub images: Vec<String>,
     /// Names of Secrets that the policy may hand to containers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 253), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")))]
     pub secrets: Vec<String>,
     /// Names of ConfigMaps that the policy may hand to containers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 253), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")))]
     pub config_maps: Vec<String>,
-    /// Kinds of objects that the policy may add.
+    /// Kinds of objects that the policy may add. The operator adds only those that its flag --policy-added-kinds names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
     pub add_kinds: Vec<GroupKind>,
     /// Whether the policy may say how a container is confined: `securityContext` of any container, and the host of a probe.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -37,6 +41,10 @@ pub struct Grants {
     /// Hosts that the policy may add to an Ingress or take from it: `a.example.com`, `*.example.com` for everything below
     /// that, or `*` for all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(max = 253), regex(pattern = r"^(\*|(\*\.)?[a-z0-9]([-.a-z0-9]*[a-z0-9])?)$"))
+    )]
     pub ingress_hosts: Vec<String>,
 }
 
@@ -45,9 +53,19 @@ pub struct Grants {
 pub struct GroupKind {
     /// API group; empty for the core group.
     #[serde(default)]
+    #[schemars(length(max = 253))]
     pub group: String,
-    /// Kind.
+    /// Kind, as in a manifest.
+    #[schemars(length(max = 63))]
     pub kind: String,
+}
+
+impl fmt::Display for GroupKind {
+    /// As kubectl writes it: `Deployment.apps`, and `Service` for the core group.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind)?;
+        if self.group.is_empty() { Ok(()) } else { write!(f, ".{}", self.group) }
+    }
 }
 
 /// One of the [`Grants`], by its name in `spec.grants`.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasmparser::{ComponentExternalKind, Encoding, FunctionBody, Operator, Parser, Payload};
 
+pub use super::grants::GroupKind;
 use super::{
     failure::{Failure, Reason, clean},
     limits,
@@ -42,16 +43,6 @@ pub struct Manifest {
     /// Kinds of objects that it adds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adds: Vec<GroupKind>,
-}
-
-/// A kind as the API server names it, whatever the version.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct GroupKind {
-    /// API group, empty for the core group.
-    #[serde(default)]
-    pub group: String,
-    /// Kind, as in a manifest.
-    pub kind: String,
 }
 
 /// What is known of a module before any of it runs.

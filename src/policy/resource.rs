@@ -1,6 +1,10 @@
 //! The custom resources of policies: `WasmPolicy` for one namespace and `ClusterWasmPolicy` for the whole cluster. PURE.
 //!
-//! Both decode into [`PolicySpec`]; what only the cluster kind may say is refused by the schema of the other one.
+//! Both decode into [`PolicySpec`]; what only the cluster kind may say is refused by the schema of the other one, see
+//! [`definition`]. Every comment on a field is the text that `kubectl explain` shows.
+
+pub mod definition;
+pub mod status;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use schemars::JsonSchema;
@@ -11,7 +15,7 @@ use super::{
     grants::{Grants, GroupKind},
     limits::Limits,
 };
-use crate::kinds::ParentInfo;
+use crate::kinds::{ParentInfo, schema};
 
 /// API group of policies.
 pub const GROUP: &str = "policy.inference-gateway.dev";
@@ -37,8 +41,10 @@ pub struct PolicySpec {
     /// ClusterWasmPolicies.
     #[serde(default)]
     pub order: i32,
-    /// What the policy is told to do; the module says what it takes.
+    /// What the policy is told to do. The module brings a schema of its settings, which `igw policy inspect` shows; settings
+    /// that do not fit are refused by the condition SettingsValid.
     #[serde(default)]
+    #[schemars(schema_with = "definition::settings")]
     pub settings: Map<String, Value>,
     /// Whether the policy runs. Suspended, it does not, and what it has changed stays as it is.
     #[serde(default)]
@@ -52,8 +58,14 @@ pub struct PolicySpec {
     /// What the policy may do beyond what every policy may.
     #[serde(default)]
     pub grants: Grants,
-    /// Name of the operator that runs it, as given by its flag --operator-name.
+    /// Name of the operator that runs it, as given by its flag --operator-name. Cannot be changed: make a policy for the
+    /// other operator in its place.
     #[serde(default = "default_operator")]
+    #[schemars(
+        length(max = 63),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"),
+        extend("x-kubernetes-validations" = [{"rule": "self == oldSelf", "message": "cannot be changed"}])
+    )]
     pub operator: String,
 }
 
@@ -67,7 +79,9 @@ fn default_operator() -> String {
 pub struct Module {
     /// Key of a ConfigMap.
     pub config_map: ConfigMapKey,
-    /// SHA-256 of the value exactly as it lies in binaryData, as 64 hexadecimal digits.
+    /// SHA-256 of the value exactly as it lies in binaryData, packed or not, as 64 lower-case hexadecimal digits. Bytes
+    /// with another digest never run.
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub sha256: String,
 }
 
@@ -76,11 +90,15 @@ pub struct Module {
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapKey {
     /// Name of the ConfigMap.
+    #[schemars(length(max = 253), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// Namespace of the ConfigMap; that of the operator when absent.
+    /// Namespace of the ConfigMap; the operator's own when absent, and another one only if the operator's flag
+    /// --policy-module-namespaces names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub namespace: Option<String>,
-    /// Key, ending in .wasm or .wasm.gz.
+    /// Key, ending in .wasm or, when the value is packed with gzip, in .wasm.gz.
+    #[schemars(length(max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+\.wasm(\.gz)?$"))]
     pub key: String,
 }
 
@@ -88,15 +106,21 @@ pub struct ConfigMapKey {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Match {
-    /// Kinds of custom resources.
+    /// Kinds of custom resources whose objects the policy rewrites.
+    #[schemars(length(min = 1, max = 16))]
     pub parents: Vec<GroupKind>,
-    /// Kinds of generated objects that the policy is shown.
+    /// Kinds of generated objects that the policy is shown. It sees no others, and cannot change them.
+    #[schemars(length(min = 1, max = 16))]
     pub children: Vec<GroupKind>,
-    /// Labels of the custom resource; all when absent.
+    /// Labels that a custom resource must have; all match when absent. Same shape as
+    /// `kubectl explain deployment.spec.selector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::label_selector")]
     pub label_selector: Option<LabelSelector>,
-    /// Labels of the namespace; all when absent.
+    /// Labels that the namespace of a custom resource must have; all match when absent. The operator's own namespace never
+    /// matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::label_selector")]
     pub namespace_selector: Option<LabelSelector>,
 }
 
@@ -148,9 +172,11 @@ pub enum EvaluationFailure {
 pub struct PolicyLimits {
     /// Units of fuel, about one an instruction; 50 million when absent, which is also the most.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 50_000_000), extend("format" = "int64"))]
     pub fuel: Option<u64>,
     /// Memory in MiB; 64 when absent, which is also the most.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "memoryMiB", skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64), extend("format" = "int64"))]
     pub memory_mib: Option<u64>,
 }
 

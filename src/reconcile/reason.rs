@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::diff::Blocked;
-use crate::{cards, cluster::Refusal};
+use crate::{cards, cluster::Refusal, policies::reason as of_policies};
 
 /// How the writing of one object, or of the whole set, ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -194,6 +194,7 @@ pub fn reference() -> String {
          were taken over), `DriftReverted` (somebody's change was taken back), `Restored` (a deleted object was made again), \
          `Reclaimed` (an object that had lost its owner reference or label was taken back), \
          `Adopted` (an object that another operator or person had made is looked after now).\n");
+    text.push_str(&of_policies::reference());
     text
 }
 

@@ -14,9 +14,9 @@ const LAYERS: &[&[&str]] = &[
     // What a kind is, the builders that kinds share, and what may be asked of the server.
     &["kinds", "children", "parent", "cluster"],
     // What a policy may change; what carries one out stands further up.
-    &["policy::grants"],
-    &["policy::paths"],
-    &["cache", "cards", "config_maps", "directory", "pods", "policy"],
+    &["policy::grants", "policy::limits"],
+    &["policy::paths", "policy::failure"],
+    &["cache", "cards", "config_maps", "directory", "pods", "policy", "policy::resource", "policies::reason"],
     &["policies"],
     &["reconcile::related", "reconcile::managers"],
     &["reconcile::guard"],
@@ -28,6 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["reconcile::backoff"],
     &["reconcile::apply"],
     &["reconcile::prune", "reconcile::status"],
+    &["policies"],
     &["reconcile::memory"],
     &["telemetry"],
     // The driver; its report is a part of it.

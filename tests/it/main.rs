@@ -30,6 +30,7 @@ mod ownership;
 mod policed;
 mod policies;
 mod policy_admission;
+mod policy_crd;
 mod policy_host;
 mod policy_sdk;
 mod references;

@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, fs, io::Write as _};
 
 use flate2::{Compression, GzBuilder};
-use k8s_openapi::{ByteString, api::core::v1::ConfigMap};
+use k8s_openapi::{ByteString, api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::LabelSelector};
 use kube::api::ObjectMeta;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     super::{Error, manifest},
@@ -14,17 +14,15 @@ use super::{
 };
 use crate::{
     args::{NAMESPACE, policy::Pack},
-    kinds::{self, Parent, Visitor},
     object::digest,
     policy::{
-        limits,
-        module::{self, GroupKind},
+        grants::{Grants, GroupKind},
+        limits, module,
+        resource::{CLUSTER_WASM_POLICY, ConfigMapKey, Match, Module, WASM_POLICY, definition},
         settings::Schema,
     },
 };
 
-/// Group and version of policies.
-const API_VERSION: &str = "policy.inference-gateway.dev/v1alpha1";
 /// Key in the ConfigMap.
 const KEY: &str = "policy.wasm.gz";
 /// The API server takes no larger ConfigMap.
@@ -102,44 +100,46 @@ fn config_map(args: &Pack, sum: &str, packed: Vec<u8>) -> Result<Value, Error> {
 }
 
 fn policy(args: &Pack, of: &Description, sum: &str, map: &Value, settings: Value) -> Result<Value, Error> {
-    let mut module = json!({"configMap": {"name": map["name"], "key": KEY}, "sha256": sum});
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let info = if args.cluster { CLUSTER_WASM_POLICY } else { WASM_POLICY };
+    let module = Module {
+        config_map: ConfigMapKey {
+            name: text(&map["name"]),
+            namespace: args.cluster.then(|| text(&map["namespace"])),
+            key: KEY.into(),
+        },
+        sha256: sum.into(),
+    };
+    let labels =
+        LabelSelector { match_labels: Some(args.labels.iter().cloned().collect()), ..LabelSelector::default() };
+    let matches = Match {
+        parents: parents(&args.parents)?,
+        children: of.kinds.clone(),
+        label_selector: (!args.labels.is_empty()).then_some(labels),
+        namespace_selector: None,
+    };
+    let add_kinds = args.grant_kinds.iter().map(|(kind, group)| GroupKind { group: group.clone(), kind: kind.clone() });
+    let grants = Grants { images: args.grant_images.clone(), add_kinds: add_kinds.collect(), ..Grants::default() };
+    // Not all of a spec: what is left to its defaults says nothing to a reader.
+    let mut spec = json!({"module": module, "match": matches, "settings": settings});
+    if grants != Grants::default() {
+        spec["grants"] = serde_json::to_value(grants)?;
+    }
     let mut metadata = json!({"name": args.name});
-    if args.cluster {
-        module["configMap"]["namespace"] = map["namespace"].clone();
-    } else {
+    if !args.cluster {
         metadata["namespace"] = map["namespace"].clone();
     }
-    let mut matches = json!({"parents": parents(&args.parents)?, "children": of.kinds});
-    if !args.labels.is_empty() {
-        let labels = args.labels.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str())));
-        matches["labelSelector"] = json!({"matchLabels": labels.collect::<Map<_, _>>()});
-    }
-    let mut spec = json!({"module": module, "match": matches, "settings": settings});
-    if !args.grant_images.is_empty() {
-        spec["grants"]["images"] = json!(args.grant_images);
-    }
-    if !args.grant_kinds.is_empty() {
-        let kinds = args.grant_kinds.iter().map(|(kind, group)| json!({"group": group, "kind": kind}));
-        spec["grants"]["addKinds"] = kinds.collect();
-    }
-    let kind = if args.cluster { "ClusterWasmPolicy" } else { "WasmPolicy" };
-    Ok(json!({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec}))
+    let api_version = format!("{}/{}", info.group, info.version);
+    Ok(json!({"apiVersion": api_version, "kind": info.kind, "metadata": metadata, "spec": spec}))
 }
 
 /// The kinds of custom resources to match.
-fn parents(wanted: &[String]) -> Result<Value, Error> {
-    struct Known(Vec<GroupKind>);
-    impl Visitor for Known {
-        fn visit<P: Parent>(&mut self) {
-            self.0.push(GroupKind { group: P::INFO.group.into(), kind: P::INFO.kind.into() });
-        }
-    }
-    let mut known = Known(Vec::new());
-    kinds::for_each(&mut known);
-    if let Some(kind) = wanted.iter().find(|kind| !known.0.iter().any(|k| k.kind == **kind)) {
-        let names: Vec<_> = known.0.into_iter().map(|known| known.kind).collect();
+fn parents(wanted: &[String]) -> Result<Vec<GroupKind>, Error> {
+    let mut known = definition::parents();
+    if let Some(kind) = wanted.iter().find(|kind| !known.iter().any(|k| k.kind == **kind)) {
+        let names: Vec<_> = known.into_iter().map(|known| known.kind).collect();
         return Err(format!("--parent {kind} is none of {}", names.join(", ")).into());
     }
-    known.0.retain(|known| wanted.is_empty() || wanted.contains(&known.kind));
-    Ok(serde_json::to_value(known.0)?)
+    known.retain(|known| wanted.is_empty() || wanted.contains(&known.kind));
+    Ok(known)
 }
