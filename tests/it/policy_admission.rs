@@ -293,41 +293,6 @@ async fn a_policy_of_the_cluster_needs_the_rights_everywhere() {
     api(&world.client, kind, "").create(&asking(), &policy(kind, "new", Some(on))).await.expect("may everything");
 }
 
-/// The API server checks expressions against the schemas of what they are about, and says in the status what cannot be.
-#[tokio::test]
-async fn the_rule_fits_the_schemas_of_both_kinds() {
-    let world = World::without_operator("schemas").await;
-    let rule = Installed::read(&world.client, "ValidatingAdmissionPolicy", "validatingadmissionpolicies").await;
-    // Copies without a binding: they do nothing.
-    let warnings = async |name: &str, misspell: bool| {
-        let mut copy = rule.original.clone();
-        copy.metadata.name = Some(format!("{}-{name}", world.namespace));
-        if misspell {
-            let text = copy.data.to_string().replace("oldObject.spec.grants", "oldObject.spec.grunts");
-            copy.data = serde_json::from_str(&text).expect("JSON");
-        }
-        copy.data["status"].take();
-        let made = rule.api.create(&PostParams::default(), &copy).await.expect("a rule");
-        let name = made.metadata.name.unwrap_or_default();
-        let checked = |object: Option<&DynamicObject>| {
-            object.is_some_and(|o| o.data["status"]["observedGeneration"].as_i64() == o.metadata.generation)
-        };
-        let checked = world.wait(rule.api.clone(), &name, "it is checked", checked).await.expect("there");
-        rule.api.delete(&name, &DeleteParams::default()).await.expect("deleted");
-        checked.data["status"]["typeChecking"]["expressionWarnings"].as_array().cloned().unwrap_or_default()
-    };
-    // The schemas of new kinds are known to it after a moment.
-    let known = async {
-        let mut number = 0;
-        while !json!(warnings(&format!("wrong-{number}"), true).await).to_string().contains("grunts") {
-            number += 1;
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    within("the schemas to be known", known).await;
-    assert_eq!(warnings("right", false).await, Vec::<Value>::new());
-}
-
 /// The roles of the cluster: `edit` reads policies, `admin` writes them, and nobody gives himself the verb `grant`.
 #[tokio::test]
 async fn an_admin_of_a_namespace_writes_policies_and_cannot_grant() {
