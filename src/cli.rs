@@ -1,5 +1,6 @@
 //! The subcommands: thin front doors on the pipeline. Errors end with what to do.
 
+mod admission;
 mod diff;
 mod generate;
 mod install;
@@ -19,6 +20,7 @@ use crate::{
     cluster,
 };
 
+pub use admission::{NotInstalled, installed};
 pub use generate::{crds, rbac};
 pub use install::{ACCOUNT, install};
 pub use reference::reference;

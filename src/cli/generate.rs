@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::{Error, manifest};
+use super::{Error, admission, manifest};
 use crate::{
     kinds::{self, GROUP, Parent, Visitor},
     object::ChildKind,
-    policy::resource::definition,
+    policy::resource::{self, CLUSTER_WASM_POLICY, WASM_POLICY, definition},
 };
 
 /// Name of the operator's ClusterRole.
@@ -67,6 +67,22 @@ pub(super) fn role() -> Value {
         // Owner references that block the owner's deletion may only be set by who may update its finalizers.
         json!({"apiGroups": [GROUP], "resources": sub("finalizers"), "verbs": ["update"]}),
     ];
+    let policies = [WASM_POLICY.plural, CLUSTER_WASM_POLICY.plural];
+    rules.extend([
+        json!({"apiGroups": [resource::GROUP], "resources": policies, "verbs": ["get", "list", "watch"]}),
+        json!({
+            "apiGroups": [resource::GROUP],
+            "resources": policies.map(|plural| format!("{plural}/status")),
+            "verbs": ["patch"],
+        }),
+        // Asked for once, at the start, when the policies of namespaces are to run.
+        json!({
+            "apiGroups": ["admissionregistration.k8s.io"],
+            "resources": ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+            "resourceNames": [admission::NAME],
+            "verbs": ["get"],
+        }),
+    ]);
     let mut groups: Vec<&str> = ChildKind::ALL.iter().map(|kind| kind.info().group).collect();
     groups.sort_unstable();
     groups.dedup();

@@ -4,15 +4,21 @@
 
 use serde_json::{Value, json};
 
-use super::{Error, generate, manifest};
-use crate::kinds::{self, GROUP, Parent, Visitor};
+use super::{Error, admission, generate, manifest};
+use crate::{
+    kinds::{self, GROUP, Parent, Visitor},
+    policy::resource::{self, CLUSTER_WASM_POLICY, WASM_POLICY},
+};
 
 /// Name of the operator's Deployment and of its ServiceAccount.
 pub const ACCOUNT: &str = "operator-inference-gateway";
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
+const READ: &[&str] = &["get", "list", "watch"];
+const WRITE: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
-/// Everything, as YAML documents: namespace, definitions, rights, metrics Service and Deployment.
+/// Everything, as YAML documents: namespace, definitions, the rule for authors of policies, rights, metrics Service and
+/// Deployment.
 ///
 /// # Errors
 /// When an object cannot be written as YAML.
@@ -23,6 +29,7 @@ pub fn install(image: &str, namespace: &str) -> Result<String, Error> {
         "metadata": {"name": namespace, "labels": generate::labels()},
     })];
     objects.extend(generate::definitions());
+    objects.extend(admission::objects());
     objects.push(json!({
         "apiVersion": "v1",
         "kind": "ServiceAccount",
@@ -39,6 +46,7 @@ pub fn install(image: &str, namespace: &str) -> Result<String, Error> {
     let mut users = UserRoles::default();
     kinds::for_each(&mut users);
     objects.extend(users.0);
+    objects.extend(policy_roles());
     objects.push(service(namespace));
     objects.push(deployment(image, namespace));
     manifest::yaml(&objects)
@@ -51,8 +59,6 @@ struct UserRoles(Vec<Value>);
 
 impl Visitor for UserRoles {
     fn visit<P: Parent>(&mut self) {
-        const READ: &[&str] = &["get", "list", "watch"];
-        const WRITE: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
         const CHANGE: &[&str] = &["get", "patch", "update"];
         let versions = P::crd().spec.versions;
         let scales = versions.iter().any(|v| v.subresources.as_ref().is_some_and(|s| s.scale.is_some()));
@@ -81,6 +87,33 @@ impl Visitor for UserRoles {
     }
 }
 
+/// Roles of people for policies. A policy is code that acts with the operator's rights, so editing a namespace is not
+/// enough to write one. None has the verb `grant`, and none lets anybody write the status of a policy. Policies of the
+/// whole cluster belong to its administrators; whoever else is to read them gets the role by a binding.
+fn policy_roles() -> Vec<Value> {
+    [
+        (WASM_POLICY, "admin", Some("admin"), WRITE),
+        (WASM_POLICY, "viewer", Some("view"), READ),
+        (CLUSTER_WASM_POLICY, "viewer", None, READ),
+    ]
+    .map(|(info, name, into, verbs)| {
+        let mut labels = generate::labels();
+        if let Some(into) = into {
+            labels[format!("rbac.authorization.k8s.io/aggregate-to-{into}")] = "true".into();
+        }
+        json!({
+            "apiVersion": RBAC,
+            "kind": "ClusterRole",
+            "metadata": {"name": format!("operator-{}-{name}-role", info.kind.to_lowercase()), "labels": labels},
+            "rules": [
+                {"apiGroups": [resource::GROUP], "resources": [info.plural], "verbs": verbs},
+                {"apiGroups": [resource::GROUP], "resources": [format!("{}/status", info.plural)], "verbs": ["get"]},
+            ],
+        })
+    })
+    .into()
+}
+
 /// The labels that the operator's pods are found by. The Go operator's Deployment has the same: they cannot change.
 fn pods() -> Value {
     let mut labels = generate::labels();
@@ -106,6 +139,8 @@ fn deployment(image: &str, namespace: &str) -> Value {
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "args": ["run", "--metrics-bind-address=:9090", "--health-probe-bind-address=:8081", "--log-format=json"],
+        // No policy ever matches what is in the operator's own namespace.
+        "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
         "ports": [
             {"name": "metrics", "containerPort": 9090, "protocol": "TCP"},
             {"name": "health", "containerPort": 8081, "protocol": "TCP"},
@@ -120,10 +155,17 @@ fn deployment(image: &str, namespace: &str) -> Value {
             "initialDelaySeconds": 5,
             "periodSeconds": 10,
         },
+        // Of the container, so of the children that compile and run policies too. Memory: on cgroup v2 who runs out of it
+        // takes all processes of the container along, so there must be room for everything at once: 256 MiB for a module
+        // that is compiled, 64 MiB for the code of all modules in the operator and again in the child that runs them, where
+        // 64 MiB go to the one that runs; the rest is the operator. Processor: the 10 s that compiling may use have to
+        // fit into the 15 s that the operator waits for it.
         "resources": {
             "requests": {"cpu": "50m", "memory": "64Mi"},
-            "limits": {"cpu": "500m", "memory": "256Mi"},
+            "limits": {"cpu": "1", "memory": "640Mi"},
         },
+        // What the children put on themselves fits into this: they start from /proc/self/exe, write no files, and a filter
+        // of system calls needs no privilege.
         "securityContext": {
             "allowPrivilegeEscalation": false,
             "capabilities": {"drop": ["ALL"]},

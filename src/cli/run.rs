@@ -2,9 +2,12 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Error, connect};
+use super::{Error, admission, connect};
 use crate::{
-    args::{Run, policy::Policies},
+    args::{
+        Run,
+        policy::{self, Policies},
+    },
     cards::fetch,
     controller::{Operator, Options},
     policies::{self, Switch},
@@ -27,6 +30,9 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
     }
     let scope = Scope::new(&args.watch_namespace_selector)?;
     let client = connect(&args.connection).await?;
+    if relies_on_the_rule(&args.policies) {
+        admission::installed(&client).await?;
+    }
     let authorities = args.agent_ca_file.as_ref().map(|file| {
         std::fs::read(file)
             .map_err(|error| format!("failed to read {}, given by --agent-ca-file: {error}", file.display()))
@@ -66,4 +72,10 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
         .await?;
     drop(servers);
     Ok(())
+}
+
+/// Whether strangers' policies are to run on the word of the admission rule. In an emergency, when none are to run, the
+/// operator starts whatever is installed.
+fn relies_on_the_rule(flags: &policy::Operator) -> bool {
+    flags.policies == Policies::Enforce && flags.namespaced_policies && !flags.without_admission_rule
 }

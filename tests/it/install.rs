@@ -8,12 +8,17 @@ use igw::{
     args::{IMAGE, NAMESPACE},
     cli::ACCOUNT,
     kinds::{self, GROUP, Parent, ParentInfo, Visitor},
+    policy::resource::{CLUSTER_WASM_POLICY, WASM_POLICY},
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, api::ListParams};
 use serde_json::{Value, json};
 
 use crate::world::{kubectl, operator_config, operator_user, within};
+
+/// What the manifest has outside the operator's namespace.
+const EVERYWHERE: &str =
+    "clusterroles,clusterrolebindings,crds,namespaces,validatingadmissionpolicies,validatingadmissionpolicybindings";
 
 /// Every kind of custom resource, and whether it can be scaled.
 fn every_kind() -> Vec<(ParentInfo, bool)> {
@@ -53,7 +58,7 @@ async fn apply(plane: &ControlPlane, document: &Value) -> String {
 async fn the_manifest_installs_in_one_pass_and_goes_without_a_trace() {
     let supervisor = Supervisor::libtest("world::supervise").expect("the test binary has a path");
     let plane = ControlPlane::start(supervisor).await.expect("the control plane starts");
-    let before = run(&plane, &["get", "clusterroles,clusterrolebindings,crds,namespaces", "-o", "name"]).await;
+    let before = run(&plane, &["get", EVERYWHERE, "-o", "name"]).await;
     let predecessor = stand_in_for_the_go_operator(&plane).await;
 
     run(&plane, &["apply", "-f", &manifest()]).await;
@@ -82,7 +87,7 @@ async fn the_manifest_installs_in_one_pass_and_goes_without_a_trace() {
     });
     apply(&plane, &gateway).await;
     run(&plane, &["delete", "--timeout=60s", "-f", &manifest()]).await;
-    let after = run(&plane, &["get", "clusterroles,clusterrolebindings,crds,namespaces", "-o", "name"]).await;
+    let after = run(&plane, &["get", EVERYWHERE, "-o", "name"]).await;
     assert_eq!(after, before);
     plane.stop().await.expect("it stops");
 }
@@ -135,7 +140,8 @@ async fn takes_the_place(plane: &ControlPlane, predecessor: &str) {
     let containers = pod["containers"].as_array().expect("containers");
     assert_eq!(containers.len(), 1);
     assert_eq!((&containers[0]["image"], &containers[0]["args"][0]), (&json!(IMAGE), &json!("run")));
-    assert_eq!((containers[0].get("env"), pod.get("affinity")), (None, None), "{pod:#}");
+    let namespace = json!([{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}}]);
+    assert_eq!((containers[0].get("env"), pod.get("affinity")), (Some(&namespace), None), "{pod:#}");
     let pods = run(plane, &["get", "pods", "-n", NAMESPACE]).await;
     assert!(pods.lines().any(|line| line.contains("1/1") && line.contains("Running")), "{pods}");
 }
@@ -189,6 +195,17 @@ async fn the_operator_may_do_its_work_and_nothing_else(plane: &ControlPlane) {
         assert!(can(plane, &user, "default", &["patch", &resource, "--subresource=status"]).await, "{resource}");
         assert!(!can(plane, &user, "default", &["patch", &resource]).await, "{resource} belongs to people");
     }
+    for info in [WASM_POLICY, CLUSTER_WASM_POLICY] {
+        let resource = format!("{}.{}", info.plural, info.group);
+        assert!(can(plane, &user, "default", &["watch", &resource]).await, "{resource}");
+        assert!(can(plane, &user, "default", &["patch", &resource, "--subresource=status"]).await, "{resource}");
+        for verb in ["patch", "create", "grant"] {
+            assert!(!can(plane, &user, "default", &[verb, &resource]).await, "{resource} belongs to people");
+        }
+    }
+    let rule = "validatingadmissionpolicies.admissionregistration.k8s.io";
+    let own = format!("{rule}/authors.policy.inference-gateway.dev");
+    assert!(can(plane, &user, "default", &["get", &own]).await && !can(plane, &user, "default", &["get", rule]).await);
     let role = run(plane, &["get", "clusterrole", "operator-manager-role", "-o", "json"]).await;
     assert!(!role.contains(r#""*""#), "{role}");
 }

@@ -29,6 +29,7 @@ mod outage;
 mod ownership;
 mod policed;
 mod policies;
+mod policy_admission;
 mod policy_crd;
 mod policy_host;
 mod policy_sdk;
