@@ -256,8 +256,8 @@ impl Operator {
             shared.unlisted.fetch_add(1, Ordering::AcqRel);
         }
         beside.spawn(feeds::namespaces(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));
-        for kind in shared.context.policies.kinds() {
-            shared.unlisted.fetch_add(1, Ordering::AcqRel);
+        for kind in registry::KINDS {
+            shared.unlisted.fetch_add(usize::from(shared.context.policies.counts(&kind)), Ordering::AcqRel);
             beside.spawn(policies::watch(client.clone(), kind, look_again, Arc::clone(&shared), Arc::clone(&wakers)));
         }
         beside.spawn(policies::sources(client.clone(), Arc::clone(&shared), Arc::clone(&wakers)));

@@ -315,6 +315,9 @@ pub struct Policies {
     pub namespaces_wanted: Notify,
 }
 
+/// The kinds of policies.
+pub const KINDS: [ParentInfo; 2] = [CLUSTER_WASM_POLICY, WASM_POLICY];
+
 fn place(kind: &ParentInfo) -> usize {
     usize::from(*kind == WASM_POLICY)
 }
@@ -323,13 +326,7 @@ impl Policies {
     /// None yet.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let mut inner = Inner::default();
-        if options.switch == Switch::Off {
-            inner.lists = [Listing::Absent, Listing::Absent];
-        } else if !options.namespaced {
-            inner.lists[place(&WASM_POLICY)] = Listing::Absent;
-        }
-        Self { options, inner: Mutex::new(inner), ..Self::default() }
+        Self { options, ..Self::default() }
     }
 
     /// How they are looked after.
@@ -347,20 +344,17 @@ impl Policies {
         self.options.switch == Switch::Hold
     }
 
-    /// The kinds that are watched.
+    /// Whether policies of a kind have a say; of the others only the status is written.
     #[must_use]
-    pub fn kinds(&self) -> Vec<ParentInfo> {
-        match (self.options.switch, self.options.namespaced) {
-            (Switch::Off, _) => Vec::new(),
-            (_, false) => vec![CLUSTER_WASM_POLICY],
-            (_, true) => vec![CLUSTER_WASM_POLICY, WASM_POLICY],
-        }
+    pub fn counts(&self, kind: &ParentInfo) -> bool {
+        self.options.switch != Switch::Off && (self.options.namespaced || *kind != WASM_POLICY)
     }
 
-    /// Whether it is known of every kind which policies there are, or why that cannot be known.
+    /// Whether it is known of every kind that has a say which policies there are, or why that cannot be known.
     #[must_use]
     pub fn settled(&self) -> bool {
-        self.lock().lists.iter().all(|list| *list != Listing::NotYet)
+        let inner = self.lock();
+        KINDS.iter().all(|kind| !self.counts(kind) || inner.lists[place(kind)] != Listing::NotYet)
     }
 
     /// Takes in a policy as it is now.
@@ -396,7 +390,7 @@ impl Policies {
                 let matcher = matches.and_then(|says| Matcher::new(id.within(), &says).ok());
                 entry.matcher = Arc::new(matcher.unwrap_or_else(|| Matcher::everything(id.within())));
                 entry.spec = None;
-                entry.refused = Some(Broken::new(At::Accepted, "InvalidSpec", why));
+                entry.refused = Some(Broken::new(At::Accepted, reason::INVALID_SPEC, why));
             }
         }
         let key = source_key(entry);
@@ -480,6 +474,12 @@ impl Policies {
     /// Why a policy is not even looked at.
     fn refuses(&self, id: &PolicyId, spec: &PolicySpec) -> Option<Broken> {
         let no = |reason, message| Some(Broken::new(At::Accepted, reason, message));
+        if self.options.switch == Switch::Off {
+            return Some(Broken::new(At::Switched, reason::OFF, "the operator runs with --policies=off"));
+        }
+        if !self.counts(&id.info()) {
+            return no(reason::NAMESPACED_POLICIES_OFF, "the operator runs without --namespaced-policies".into());
+        }
         let ConfigMapKey { namespace, .. } = &spec.module.config_map;
         let namespace = namespace.as_deref().unwrap_or_default();
         let Options { operator_namespace, module_namespaces, added_kinds, .. } = &self.options;
@@ -489,14 +489,14 @@ impl Policies {
                 "spec.module.configMap.namespace: modules from {namespace} are not allowed; start the operator with \
                  --policy-module-namespaces={namespace}"
             );
-            return no("NamespaceNotAllowed", message);
+            return no(reason::NAMESPACE_NOT_ALLOWED, message);
         }
         for wanted in &spec.matches.children {
             let known = |kind: &&ChildKind| kind.info().group == wanted.group && kind.info().kind == wanted.kind;
             if !ChildKind::ALL.iter().any(|kind| known(&kind)) {
                 let message =
                     format!("spec.match.children: the operator makes no {}", shown(&wanted.group, &wanted.kind));
-                return no("KindNotAvailable", message);
+                return no(reason::KIND_NOT_AVAILABLE, message);
             }
         }
         for wanted in &spec.grants.add_kinds {
@@ -506,7 +506,7 @@ impl Policies {
                 let message = format!(
                     "spec.grants.addKinds: {shown} is not switched on; start the operator with --policy-added-kinds={shown}"
                 );
-                return no("KindNotAvailable", message);
+                return no(reason::KIND_NOT_AVAILABLE, message);
             }
         }
         None
@@ -518,10 +518,10 @@ impl Policies {
         let mut ids: Vec<_> = inner.entries.values().map(|e| (!e.id.is_cluster(), created(e), e.id.clone())).collect();
         ids.sort();
         let mut in_namespace: HashMap<Arc<str>, usize> = HashMap::new();
-        let (mut all, mut woken) = (0, Woken::default());
-        for (_, _, id) in ids {
+        let (mut count, mut woken) = (0, Woken::default());
+        for (_, _, id) in ids.into_iter().filter(|(.., id)| self.counts(&id.info())) {
             let here = in_namespace.entry(Arc::clone(&id.namespace)).or_default();
-            let too_many = if all >= MOST {
+            let too_many = if count >= MOST {
                 Some(format!("there are {MOST} older policies, which is the most"))
             } else if !id.is_cluster() && *here >= MOST_OF_A_NAMESPACE {
                 Some(format!("the namespace has {MOST_OF_A_NAMESPACE} older policies, which is the most"))
@@ -529,16 +529,17 @@ impl Policies {
                 None
             };
             if too_many.is_none() {
-                all += 1;
+                count += 1;
                 *here += 1;
             }
             let Some(entry) = inner.entries.get_mut(&id) else { continue };
-            let is_limit = entry.refused.as_ref().is_some_and(|refused| refused.reason == "TooManyPolicies");
+            let is_limit = entry.refused.as_ref().is_some_and(|refused| refused.reason == reason::TOO_MANY_POLICIES);
             if entry.refused.is_none() || is_limit {
-                entry.refused = too_many.map(|message| Broken::new(At::Accepted, "TooManyPolicies", message));
+                entry.refused = too_many.map(|message| Broken::new(At::Accepted, reason::TOO_MANY_POLICIES, message));
             }
-            woken.matching.extend(self.advance(inner, &id, now));
         }
+        let all: Vec<_> = inner.entries.keys().cloned().collect();
+        woken.matching.extend(all.iter().filter_map(|id| self.advance(inner, id, now)));
         woken
     }
 
@@ -626,8 +627,8 @@ impl Policies {
     #[must_use]
     pub fn select(&self, kind: &ParentInfo, identity: &Identity) -> Selection {
         let mut inner = self.lock();
-        for list in &inner.lists {
-            match list {
+        for kind in KINDS.iter().filter(|kind| self.counts(kind)) {
+            match &inner.lists[place(kind)] {
                 Listing::NotYet => return Selection::NotYet,
                 Listing::Refused(why) => return Selection::Unreadable(why.clone()),
                 Listing::Listed | Listing::Absent => {}
@@ -637,7 +638,7 @@ impl Policies {
             return Selection::Chosen(Vec::new());
         }
         let mut found = Vec::new();
-        for entry in inner.entries.values() {
+        for entry in inner.entries.values().filter(|entry| self.counts(&entry.id.info())) {
             let labels = || inner.namespaces.as_ref().and_then(|known| known.get(&identity.namespace).cloned());
             match entry.matcher.matches(kind, &identity.namespace, &identity.labels, labels) {
                 Matched::Yes => found.push(entry),

@@ -44,7 +44,7 @@ pub(super) async fn watch(
     wakers: Arc<Wakers>,
 ) {
     let policies = &shared.context.policies;
-    let mut counted = false;
+    let mut counted = !policies.counts(&kind);
     let mut settled = || {
         if !std::mem::replace(&mut counted, true) {
             shared.first_list();

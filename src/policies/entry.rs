@@ -8,6 +8,7 @@ use std::{
 use super::{
     Chosen, PolicyId, Source, Turn,
     matching::Matcher,
+    reason,
     status::{Facts, ModuleFacts, Step},
     tally::Tally,
 };
@@ -60,6 +61,8 @@ pub enum At {
     Compiled,
     /// The settings.
     SettingsValid,
+    /// A flag of the operator.
+    Switched,
 }
 
 /// Why a policy cannot be loaded.
@@ -211,10 +214,10 @@ impl Entry {
         let wrong = |reason, message| Stage::Broken(Broken::new(At::Verified, reason, message));
         match &self.source {
             Source::Unread => Stage::Reading,
-            Source::Missing(what) => wrong("SourceMissing", what.clone()),
-            Source::Unreadable(why) => wrong("SourceUnreadable", why.clone()),
+            Source::Missing(what) => wrong(reason::SOURCE_MISSING, what.clone()),
+            Source::Unreadable(why) => wrong(reason::SOURCE_UNREADABLE, why.clone()),
             Source::There { digest, .. } if *digest != target.sha256 => wrong(
-                "DigestMismatch",
+                reason::DIGEST_MISMATCH,
                 format!("spec.module.sha256 is {}, and the ConfigMap holds {digest}", target.sha256),
             ),
             Source::There { bytes: Some(_), .. } => Stage::Loading,
@@ -265,12 +268,12 @@ impl Entry {
     /// What it does to a custom resource that it matches.
     pub(super) fn turn(&self, hold: bool) -> Turn {
         if hold {
-            return Turn::Hold(Broken::new(At::Accepted, "PoliciesHeld", "the operator runs with --policies=hold"));
+            return Turn::Hold(Broken::new(At::Accepted, reason::HELD, "the operator runs with --policies=hold"));
         }
         let (mode, on_failure) =
             self.spec.as_ref().map_or_else(Default::default, |spec| (spec.mode, spec.failure_policy.load));
         if mode == Mode::Suspended {
-            return Turn::Leave(Broken::new(At::Accepted, "Suspended", "spec.mode is Suspended"));
+            return Turn::Leave(Broken::new(At::Accepted, reason::SUSPENDED, "spec.mode is Suspended"));
         }
         match (&self.stage, &self.running, on_failure) {
             (Stage::Ready | Stage::Reading | Stage::Loading, Some(running), _)
@@ -306,7 +309,7 @@ impl Entry {
         let yes = |reason, message: String| Step { status: "True", reason, message };
         let step = |at: At, before: &[At], good: Option<Step>| match ended(at) {
             Some(broken) => Some(no(broken)),
-            None if before.iter().any(|at| ended(*at).is_some()) => None,
+            None if before.iter().any(|at| ended(*at).is_some()) || ended(At::Switched).is_some() => None,
             None => good,
         };
         let ready = self.stage == Stage::Ready;
@@ -316,33 +319,36 @@ impl Entry {
             // What runs goes on: these bytes were verified, and no others ever run.
             Source::Missing(what) => Some(Step {
                 status: "False",
-                reason: "SourceMissing",
+                reason: reason::SOURCE_MISSING,
                 message: format!("{what}; what was loaded before runs on"),
             }),
             Source::There { digest: now, .. } if *now != digest => Some(Step {
                 status: "False",
-                reason: "SourceChanged",
+                reason: reason::SOURCE_CHANGED,
                 message: format!("the ConfigMap holds {now} now; what was loaded before runs on"),
             }),
             Source::Unreadable(why) => Some(Step {
                 status: "False",
-                reason: "SourceUnreadable",
+                reason: reason::SOURCE_UNREADABLE,
                 message: format!("{why}; what was loaded before runs on"),
             }),
-            Source::Unread | Source::There { .. } => Some(yes("Verified", format!("the ConfigMap holds {digest}"))),
+            Source::Unread | Source::There { .. } => Some(yes(reason::VERIFIED, format!("the ConfigMap holds {digest}"))),
         };
         let past = |at: At| ready || ended(at).is_some();
-        let accepted = step(At::Accepted, &[], Some(yes("Accepted", "the operator runs it".into())));
+        let accepted = match ended(At::Accepted) {
+            Some(broken) => Some(no(broken)),
+            None => Some(yes(reason::ACCEPTED, "the spec makes sense".into())),
+        };
         let verified = step(At::Verified, &[At::Accepted], verified);
         let compiled = step(
             At::Compiled,
             &[At::Accepted, At::Verified],
-            past(At::SettingsValid).then(|| yes("Compiled", "the module is compiled".into())),
+            past(At::SettingsValid).then(|| yes(reason::COMPILED, "the module is compiled".into())),
         );
         let settings = step(
             At::SettingsValid,
             &[At::Accepted, At::Verified, At::Compiled],
-            ready.then(|| yes("SettingsValid", "the policy takes its settings".into())),
+            ready.then(|| yes(reason::SETTINGS_VALID, "the policy takes its settings".into())),
         );
         let module = self.running.as_ref().map(|running| {
             let manifest = &running.loaded.inspected.manifest;
@@ -357,11 +363,11 @@ impl Entry {
         Facts {
             generation: self.object.metadata.generation.unwrap_or_default(),
             steps: [
-                ("Accepted", accepted),
-                ("Verified", verified),
-                ("Compiled", compiled),
-                ("SettingsValid", settings),
-                ("Active", Some(self.active(hold))),
+                (reason::ACCEPTED, accepted),
+                (reason::VERIFIED, verified),
+                (reason::COMPILED, compiled),
+                (reason::SETTINGS_VALID, settings),
+                (reason::ACTIVE, Some(self.active(hold))),
             ],
             module,
             counts: self.tally.counts(self.stamp),
@@ -374,26 +380,29 @@ impl Entry {
         match (self.turn(hold), &self.stage) {
             (Turn::Run(_), Stage::Ready) => Step {
                 status: "True",
-                reason: "Active",
+                reason: reason::ACTIVE,
                 message: "every matching custom resource goes through it".into(),
             },
             (Turn::Run(_), Stage::Broken(broken)) => {
                 let message = format!("the module and settings of before go on: {}", broken.message);
-                Step { status: "True", reason: "LastGood", message }
+                Step { status: "True", reason: reason::LAST_GOOD, message }
             }
             (Turn::Run(_), _) => Step {
                 status: "True",
-                reason: "Loading",
+                reason: reason::LOADING,
                 message: "the module and settings of before go on until the new ones are loaded".into(),
             },
             (Turn::Wait, _) => {
                 let message = "matching custom resources wait until it is loaded".into();
-                Step { status: "Unknown", reason: "Loading", message }
+                Step { status: "Unknown", reason: reason::LOADING, message }
             }
             (Turn::Leave(broken), _) => {
                 let message =
                     format!("what it has changed stays as it is, and the rest goes on without it: {}", broken.message);
                 no(broken.reason, message)
+            }
+            (Turn::Hold(broken), _) if broken.reason == reason::OFF || broken.reason == reason::NAMESPACED_POLICIES_OFF => {
+                no(broken.reason, format!("custom resources go on as if it were not there: {}", broken.message))
             }
             (Turn::Hold(broken), stage) => {
                 let lost = matches!(stage, Stage::Broken(_))
@@ -402,7 +411,7 @@ impl Entry {
                 let message = format!("matching custom resources are held: {}", broken.message);
                 if lost {
                     no(
-                        "LastGoodLost",
+                        reason::LAST_GOOD_LOST,
                         format!("{message}; what ran before the operator was started is not known any more"),
                     )
                 } else {

@@ -17,6 +17,7 @@ use crate::{
     policies::{
         Chosen, PolicyId, Turn,
         entry::{At, Broken, Runnable},
+        reason::GUARD_VIOLATION,
         tally::{Blame, Fare},
     },
     policy::{
@@ -247,7 +248,7 @@ fn admit(
 
 fn refused(id: &PolicyId, violation: &Violation) -> Fault {
     Fault {
-        reason: "GuardViolation",
+        reason: GUARD_VIOLATION,
         message: format!("{id} may not do this: {violation}"),
         path: violation.path(),
         violation: true,

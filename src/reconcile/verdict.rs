@@ -23,6 +23,7 @@ use crate::{
     policies::{
         Chosen, PolicyId,
         entry::Broken,
+        reason::{GUARD_VIOLATION, SUSPENDED},
         tally::{Blame, Fare},
     },
 };
@@ -33,8 +34,6 @@ pub const POLICIES_APPLIED: &str = "PoliciesApplied";
 const APPLIED: &str = "PoliciesApplied";
 /// Reason: the API server does not take what one of them made.
 pub const REFUSED: &str = "RefusedByServer";
-/// Reason of a policy that its owner has suspended.
-const SUSPENDED: &str = "Suspended";
 
 /// What is to be written after the policies have had their say.
 #[derive(Debug, Default)]
@@ -116,14 +115,14 @@ impl<C: Cluster> Turn<'_, C> {
             }
             // Each went through alone: all of them are to blame.
             Err(error) => {
-                let blame = Blame { reason: "GuardViolation", path: None };
+                let blame = Blame { reason: GUARD_VIOLATION, path: None };
                 let held = |(id, stamp, _)| (id, stamp, Fare::Held(blame.clone()));
                 self.context.policies.fared(self.id, fares.into_iter().map(held).collect(), self.now);
                 let message = match &error {
                     RenderError::Violation(violation) => format!("policies may not do this: {violation}"),
                     other => other.to_string(),
                 };
-                Ruling::Held(Box::new(Held::new(Reason::GuardViolation, message, ("False", "GuardViolation"))))
+                Ruling::Held(Box::new(Held::new(Reason::GuardViolation, message, ("False", GUARD_VIOLATION))))
             }
         }
     }
