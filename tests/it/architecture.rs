@@ -28,7 +28,6 @@ const LAYERS: &[&[&str]] = &[
     &["reconcile::backoff"],
     &["reconcile::apply"],
     &["reconcile::prune", "reconcile::status"],
-    &["policies"],
     &["reconcile::memory"],
     &["telemetry"],
     // The driver; its report is a part of it.
