@@ -1,3 +1,4 @@
 //! Policies of the cluster: what is said of them.
 
 pub mod reason;
+pub mod status;
