@@ -198,8 +198,8 @@ fn refusal(expression: String, message: String, message_expression: String) -> V
     }
 }
 
-/// Whether something is granted; empty lists and what is switched off are nothing. As a value of any type, because the
-/// two kinds have other grants, and one rule is checked against the schemas of both.
+/// Whether something is granted; empty lists and what is switched off are nothing. Through `dyn()`, because by its schema
+/// it is an object, and one goes only through maps field by field.
 fn has_grants(object: &str) -> String {
     let grants = format!("dyn({object}.spec.grants)");
     format!("(has({object}.spec.grants) && {grants}.exists(name, !({grants}[name] in [dyn([]), dyn(false)])))")

@@ -1,7 +1,7 @@
 //! Who may write policies: the admission rule, asked of the API server by people with a few rights each, and the operator
 //! that does not start for strangers' policies without it.
 
-use std::process::Stdio;
+use std::{process::Stdio, time::Duration};
 
 use controlplane::{ControlPlane, User};
 use igw::{
@@ -106,7 +106,7 @@ async fn reaches(world: &World, user: &str, everywhere: bool, group: &str, plura
     let api: Api<SubjectAccessReview> = Api::all(world.client.clone());
     let known = async {
         while !api.create(&PostParams::default(), &review).await.expect("an answer").status.is_some_and(|s| s.allowed) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     within(&format!("{user} to be allowed to {verb} {plural}"), known).await;
@@ -165,13 +165,12 @@ fn refused<T: std::fmt::Debug>(answer: kube::Result<T>, words: &[&str]) {
 /// A namespace in which the rule is followed: the API server takes a moment to begin.
 async fn ruled(name: &str) -> World {
     let world = World::without_operator(name).await;
-    stand_in(&world.client).await; // TEMPORARY
     let user = format!("canary-of-{}", world.namespace);
     allow(&world, &user, false, &writing(&WASM_POLICY)).await;
     let policies = api(&somebody(world.plane, &user).await, &WASM_POLICY, &world.namespace);
     let begun = async {
         while policies.create(&asking(), &policy(&WASM_POLICY, "canary", None)).await.is_ok() {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     within("the rule to be followed", begun).await;
@@ -470,27 +469,3 @@ async fn strangers_policies_are_run_only_under_the_rule() {
     }
     binding.create().await;
 }
-
-// TEMPORARY-BEGIN
-async fn stand_in(client: &Client) {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-    use kube::runtime::wait::{await_condition, conditions};
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for (info, scope) in [(WASM_POLICY, "Namespaced"), (CLUSTER_WASM_POLICY, "Cluster")] {
-        let name = format!("{}.{GROUP}", info.plural);
-        let free = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-        let document = json!({
-            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-            "metadata": {"name": name},
-            "spec": {
-                "group": GROUP, "scope": scope,
-                "names": {"kind": info.kind, "plural": info.plural, "singular": info.kind.to_lowercase()},
-                "versions": [{"name": VERSION, "served": true, "storage": true, "subresources": {"status": {}},
-                    "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": free, "status": free}}}}],
-            },
-        });
-        api.patch(&name, &PatchParams::apply("stand-in").force(), &Patch::Apply(&document)).await.expect("a CRD");
-        await_condition(api.clone(), &name, conditions::is_crd_established()).await.expect("established");
-    }
-}
-// TEMPORARY-END
