@@ -2,21 +2,27 @@
 //!
 //! The names are those of the Go operator's manifest, so that applying this one takes the place of that one.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Error, generate, manifest};
-use crate::kinds::{self, GROUP, Parent, Visitor};
+use crate::{
+    kinds::{self, GROUP, Parent, Visitor},
+    object::ChildKind,
+};
 
 /// Name of the operator's Deployment and of its ServiceAccount.
 pub const ACCOUNT: &str = "operator-inference-gateway";
 
 const RBAC: &str = "rbac.authorization.k8s.io/v1";
 
-/// Everything, as YAML documents: namespace, definitions, rights, metrics Service and Deployment.
+/// Everything, as YAML documents: namespace, definitions, rights, metrics Service and Deployment. `added`: kinds that
+/// policies may be granted to add.
 ///
 /// # Errors
 /// When an object cannot be written as YAML.
-pub fn install(image: &str, namespace: &str) -> Result<String, Error> {
+pub fn install(image: &str, namespace: &str, added: &BTreeSet<ChildKind>) -> Result<String, Error> {
     let mut objects = vec![json!({
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -28,7 +34,7 @@ pub fn install(image: &str, namespace: &str) -> Result<String, Error> {
         "kind": "ServiceAccount",
         "metadata": {"name": ACCOUNT, "namespace": namespace, "labels": generate::labels()},
     }));
-    objects.push(generate::role());
+    objects.push(generate::role(added));
     objects.push(json!({
         "apiVersion": RBAC,
         "kind": "ClusterRoleBinding",
@@ -40,7 +46,7 @@ pub fn install(image: &str, namespace: &str) -> Result<String, Error> {
     kinds::for_each(&mut users);
     objects.extend(users.0);
     objects.push(service(namespace));
-    objects.push(deployment(image, namespace));
+    objects.push(deployment(image, namespace, added));
     manifest::yaml(&objects)
 }
 
@@ -100,12 +106,16 @@ fn service(namespace: &str) -> Value {
     })
 }
 
-fn deployment(image: &str, namespace: &str) -> Value {
+fn deployment(image: &str, namespace: &str, added: &BTreeSet<ChildKind>) -> Value {
+    let added: Vec<_> = added.iter().map(|kind| kind.info().group_kind()).collect();
+    let added = (!added.is_empty()).then(|| format!("--policy-added-kinds={}", added.join(",")));
+    let args = ["run", "--metrics-bind-address=:9090", "--health-probe-bind-address=:8081", "--log-format=json"];
+    let args: Vec<_> = args.into_iter().map(str::to_owned).chain(added).collect();
     let container = json!({
         "name": "operator",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["run", "--metrics-bind-address=:9090", "--health-probe-bind-address=:8081", "--log-format=json"],
+        "args": args,
         "ports": [
             {"name": "metrics", "containerPort": 9090, "protocol": "TCP"},
             {"name": "health", "containerPort": 8081, "protocol": "TCP"},

@@ -35,7 +35,9 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
         authorities: authorities.transpose()?,
         ..fetch::Options::default()
     };
-    let operator = Operator::new(client, Options { scope, workers: args.workers, agents, ..Options::default() })?;
+    let added_kinds = args.policies.added.kinds();
+    let operator =
+        Operator::new(client, Options { scope, workers: args.workers, agents, added_kinds, ..Options::default() })?;
     let shared = operator.shared();
     let mut stop = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let servers = server::listen(&args.metrics_bind_address, &args.health_probe_bind_address, shared).await?;
