@@ -1,5 +1,6 @@
 //! The integration binary: one module a subject. What the API server decides is asked of a real one.
 
+mod added_kinds;
 mod adoption;
 mod agent_server;
 mod agents;

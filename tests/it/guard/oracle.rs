@@ -259,6 +259,12 @@ pub(super) fn allows(kind: ChildKind, before: &Value, after: &Value, grants: &Gr
         ChildKind::Ingress => INGRESS,
         ChildKind::HorizontalPodAutoscaler => AUTOSCALER,
         ChildKind::ServiceAccount | ChildKind::ConfigMap | ChildKind::ApiGateway | ChildKind::HttpRoute => PLAIN,
+        // Never generated.
+        ChildKind::PeerAuthentication
+        | ChildKind::DestinationRule
+        | ChildKind::NetworkPolicy
+        | ChildKind::ServiceMonitor
+        | ChildKind::PodMonitor => &[],
     };
     if kind == ChildKind::Deployment && !whole(&before, &after) {
         return false;

@@ -712,6 +712,54 @@ fn objects_are_added_by_grant_and_under_our_names() {
     assert!(matches!(add(&everything(), workload), Err(Violation::Added(_))), "no grant adds a workload");
 }
 
+fn network_policy(mut spec: Value) -> DesiredChild {
+    spec["podSelector"] = json!({"matchLabels": {"app": "complete"}});
+    let metadata = json!({"name": "complete-extra", "namespace": "gateway-complete"});
+    DesiredChild {
+        id: ObjectId::new(ChildKind::NetworkPolicy, "gateway-complete", "complete-extra"),
+        body: json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}),
+        shared_fields: &[],
+    }
+}
+
+/// What one policy has added stands among the objects of the next.
+#[test]
+fn a_later_policy_changes_what_an_earlier_one_added_only_if_it_could_have_added_it() {
+    let adds = |group: &str, kind: &str| Grants {
+        add_kinds: vec![GroupKind { group: group.into(), kind: kind.into() }],
+        ..none()
+    };
+    let granted = adds("networking.k8s.io", "NetworkPolicy");
+    let generated = generated(PAGE);
+    let mut before = generated.clone();
+    before.push(network_policy(json!({"policyTypes": ["Ingress"]})));
+    let before = allowed(judge(&generated, before, &granted));
+    let change = |grants: &Grants, change: &dyn Fn(&mut Value)| {
+        let mut after = before.clone();
+        change(of_kind(&mut after, ChildKind::NetworkPolicy));
+        judge(&before, after, grants)
+    };
+    let wider = |body: &mut Value| body["spec"]["ingress"] = json!([{}]);
+    let everybodys = |body: &mut Value| body["spec"]["podSelector"] = json!({});
+    let label = |body: &mut Value| body["metadata"]["labels"] = json!({"team": "a"});
+    allowed(change(&none(), &|_| ()));
+    allowed(change(&granted, &wider));
+    allowed(change(&granted, &label));
+    assert!(matches!(change(&none(), &wider), Err(Violation::Added(_))));
+    assert!(matches!(change(&none(), &label), Err(Violation::Added(_))));
+    assert!(matches!(change(&adds("security.istio.io", "PeerAuthentication"), &wider), Err(Violation::Added(_))));
+    assert!(matches!(change(&granted, &everybodys), Err(Violation::AddedContent { .. })));
+    let dropped = judge(&before, generated.clone(), &granted).err();
+    assert!(matches!(dropped, Some(Violation::Dropped(id)) if id.kind == ChildKind::NetworkPolicy));
+
+    // A ConfigMap may have been generated: its content stays, whoever made it.
+    let mut before = generated.clone();
+    before.push(map("gateway-complete", "complete-extra"));
+    let mut after = before.clone();
+    of_kind(&mut after, ChildKind::ConfigMap)["data"]["a"] = "other".into();
+    refused(judge(&before, after, &everything()), ".data.a");
+}
+
 #[test]
 fn objects_are_neither_dropped_nor_doubled() {
     let before = generated(PAGE);
