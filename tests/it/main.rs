@@ -13,6 +13,7 @@ mod discovery;
 mod drift;
 mod examples;
 mod foreign;
+mod frozen;
 mod gateway_api;
 mod generated;
 mod golden;
