@@ -136,6 +136,9 @@ fn admit(given: &Given, after: Vec<Value>, grants: &Grants) -> Result<Vec<Value>
     let mut keys = HashSet::new();
     for body in &others {
         let [api_version, kind, namespace, name] = key(body);
+        if kind.is_empty() || name.is_empty() {
+            return Err(refused(&"an object that it added has no kind or no name").into());
+        }
         let shown = format!("{kind} {namespace}/{name}");
         if !keys.insert(key(body)) {
             return Err(refused(&format!("{shown} is there twice")).into());
