@@ -17,7 +17,7 @@ use igw::{
     reconcile::{
         CacheView,
         diff::{Accepted, Action, diff},
-        guard::{Subject, check, guard},
+        guard::{Rewritten, Subject, check, guard},
         rewrite::Touched,
         seal::seal,
     },
