@@ -251,7 +251,7 @@ mod tests {
     fn time_alone_writes_nothing() {
         let made = status(&good(), &Value::Null, FIRST).expect("a status");
         assert_eq!(status(&good(), &made, LATER), None);
-        let mut elsewhere = made.clone();
+        let mut elsewhere = made;
         let conditions = elsewhere["conditions"].as_array_mut().expect("conditions");
         conditions.reverse();
         conditions.push(json!({"type": "Mine", "status": "True"}));
@@ -372,7 +372,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
         fn a_status_has_its_size_and_is_written_once(facts in facts()) {
