@@ -58,7 +58,7 @@ pub enum Command {
     /// Print the custom resource definitions.
     Crds,
     /// Print the role that the operator needs, generated from the kinds it makes.
-    Rbac,
+    Rbac(policy::AddedKinds),
     /// Print the reference of every field, as Markdown.
     Reference,
     /// Print a shell completion script.
@@ -237,6 +237,9 @@ pub struct Install {
     /// Namespace to run it in.
     #[arg(short, long, value_name = "NAME", default_value = NAMESPACE, value_parser = namespace)]
     pub namespace: String,
+    /// Kinds of objects that policies may be granted to add.
+    #[command(flatten)]
+    pub added: policy::AddedKinds,
 }
 
 /// As the API server takes the name of a namespace.
@@ -320,6 +323,7 @@ mod tests {
     use clap::{CommandFactory as _, Parser as _};
 
     use super::{Bind, Cli, Command, with_two_dashes};
+    use crate::object::ChildKind;
 
     fn parse(args: &[&str]) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(with_two_dashes(args.iter().map(Into::into)))
@@ -360,6 +364,23 @@ mod tests {
         let one_dash = parse(&["igw", "-leader-elect=true", "-metrics-bind-address", "0"]);
         assert_eq!(one_dash.unwrap_or_else(|error| panic!("{error}")).run.metrics_bind_address, Bind(None));
         assert!(matches!(parse(&["igw", "run", "--leader-elect"]).map(|cli| cli.command), Ok(Some(Command::Run(_)))));
+    }
+
+    #[test]
+    fn kinds_that_policies_may_add_are_those_that_have_a_rule() {
+        let args = ["igw", "run", "--policy-added-kinds=NetworkPolicy.networking.k8s.io,ConfigMap,ConfigMap"];
+        let Some(Command::Run(run)) = parse(&args).unwrap_or_else(|error| panic!("{error}")).command else {
+            panic!("the command is run");
+        };
+        let kinds = [ChildKind::ConfigMap, ChildKind::NetworkPolicy];
+        assert!(run.policies.added.kinds().into_iter().eq(kinds), "{:?}", run.policies.added);
+        for command in ["run", "rbac", "install"] {
+            for wrong in ["Secret", "Deployment.apps", "NetworkPolicy", "ConfigMap.x"] {
+                let error = parse(&["igw", command, "--policy-added-kinds", wrong]).expect_err(wrong).to_string();
+                let possible = ["ConfigMap,", "NetworkPolicy.networking.k8s.io", "PodMonitor.monitoring.coreos.com"];
+                assert!(possible.iter().all(|kind| error.contains(kind)), "{error}");
+            }
+        }
     }
 
     #[test]

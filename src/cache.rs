@@ -21,6 +21,8 @@ const TOMBSTONE: Duration = Duration::from_secs(60);
 #[derive(Debug, Default)]
 pub struct Cache {
     inner: Mutex<Inner>,
+    /// Kinds that only policies add and that are switched on.
+    added: BTreeSet<ChildKind>,
     delivered: Notify,
     /// Rings when somebody wants objects of an optional kind that cannot be made now.
     pub wanted: Notify,
@@ -80,6 +82,8 @@ pub enum Readiness {
     Unreadable(Arc<str>),
     /// The server is without the kind.
     Missing,
+    /// Only policies add objects of the kind, and it is not switched on.
+    Off,
 }
 
 /// Who made a state.
@@ -110,6 +114,17 @@ impl Cache {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic while the lock was held leaves maps that are still maps; the next list repairs their content.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Also keeps objects of these kinds, which only policies add.
+    #[must_use]
+    pub fn with_added(kinds: impl IntoIterator<Item = ChildKind>) -> Self {
+        Self { added: kinds.into_iter().filter(|kind| kind.added_only()).collect(), ..Self::default() }
+    }
+
+    /// Every kind of which objects are kept, and so watched, in the order of applying.
+    pub fn kinds(&self) -> impl Iterator<Item = ChildKind> {
+        ChildKind::ALL.into_iter().filter(|kind| !kind.added_only() || self.added.contains(kind))
     }
 
     /// Takes in what a watch saw, under the identity it belongs to, and returns who is to be woken.
@@ -301,6 +316,7 @@ impl Cache {
             Some(Watch { unreadable: Some(why), .. }) => Readiness::Unreadable(Arc::clone(why)),
             Some(Watch { missing: true, .. }) => Readiness::Missing,
             Some(Watch { listed: true, .. }) => Readiness::Known,
+            _ if kind.added_only() && !self.added.contains(&kind) => Readiness::Off,
             // Nobody begins before the other kinds have been listed.
             _ if kind.optional() => Readiness::Unlisted,
             _ => Readiness::Known,
@@ -496,7 +512,24 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::{Cache, Readiness, Seen, Wake};
-    use crate::object::{ChildKind::HttpRoute, ParentId};
+    use crate::object::{
+        ChildKind::{self, ConfigMap, HttpRoute, NetworkPolicy, PeerAuthentication, PodMonitor},
+        ParentId,
+    };
+
+    #[test]
+    fn kinds_that_only_policies_add_are_kept_when_they_are_switched_on() {
+        let generated: Vec<_> = ChildKind::ALL.into_iter().filter(|kind| !kind.added_only()).collect();
+        let cache = Cache::default();
+        assert_eq!(cache.kinds().collect::<Vec<_>>(), generated);
+        assert_eq!(cache.readiness(NetworkPolicy), Readiness::Off);
+        assert_eq!(cache.readiness(PeerAuthentication), Readiness::Off);
+        let cache = Cache::with_added([NetworkPolicy, PeerAuthentication, ConfigMap]);
+        assert_eq!(cache.kinds().count(), generated.len() + 2, "a ConfigMap is generated too");
+        assert_eq!(cache.readiness(NetworkPolicy), Readiness::Known, "nobody begins before it has been listed");
+        assert_eq!(cache.readiness(PeerAuthentication), Readiness::Unlisted);
+        assert_eq!(cache.readiness(PodMonitor), Readiness::Off);
+    }
 
     #[test]
     fn whoever_wants_an_optional_kind_is_woken_when_it_comes_and_goes() {

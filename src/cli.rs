@@ -50,9 +50,11 @@ pub fn main(cli: Cli) -> ExitCode {
         }
         Some(Command::PolicyCompile) => policy::compile(),
         Some(Command::PolicyEvaluate) => policy::evaluate(),
-        Some(Command::Install(args)) => install(&args.image, &args.namespace).and_then(|text| say(&text)),
+        Some(Command::Install(args)) => {
+            install(&args.image, &args.namespace, &args.added.kinds()).and_then(|text| say(&text))
+        }
         Some(Command::Crds) => crds().and_then(|text| say(&text)),
-        Some(Command::Rbac) => rbac().and_then(|text| say(&text)),
+        Some(Command::Rbac(added)) => rbac(&added.kinds()).and_then(|text| say(&text)),
         Some(Command::Reference) => say(&reference()),
         Some(Command::Completions { shell }) => {
             let mut text = Vec::new();

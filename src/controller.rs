@@ -103,9 +103,9 @@ pub struct Operator {
     look_again: Duration,
 }
 
-/// The kinds of generated objects that every server has: nothing is decided before they have been listed.
-fn required() -> impl Iterator<Item = ChildKind> {
-    ChildKind::ALL.into_iter().filter(|kind| !kind.optional())
+/// The watched kinds of objects that every server has: nothing is decided before they have been listed.
+fn required(cache: &Cache) -> impl Iterator<Item = ChildKind> {
+    cache.kinds().filter(|kind| !kind.optional())
 }
 
 /// What tests, probes and metrics may look at while it runs.
@@ -177,7 +177,7 @@ impl Operator {
         let (cards, jobs) = Cards::new(options.agents.refresh);
         let context = Context {
             cluster: KubeCluster::new(client.clone()),
-            cache: Arc::new(Cache::default()),
+            cache: Arc::new(Cache::with_added(options.policies.added_kinds.clone())),
             config_maps: Arc::new(ConfigMaps::default()),
             directory: Directory::default(),
             cards: Arc::new(cards),
@@ -203,7 +203,7 @@ impl Operator {
         gauge("Custom resources that wait to be looked at.", "queue", |s| s.activity.counts().0 as u64);
         gauge("Reconciles that run.", "running", |s| s.activity.counts().1 as u64);
         gauge("Generated objects in the cache.", "objects", |s| {
-            ChildKind::ALL.iter().map(|kind| s.context.cache.count(*kind) as u64).sum()
+            s.context.cache.kinds().map(|kind| s.context.cache.count(kind) as u64).sum()
         });
         let of_policies = |name, about, read: fn(&registry::Figures) -> u64| {
             let policies = Arc::clone(&shared.context.policies);
@@ -246,8 +246,9 @@ impl Operator {
 
         // Everything here never ends by itself, and is dropped when the last reconcile has ended.
         let mut beside = JoinSet::new();
-        shared.unlisted.fetch_add(required().count(), Ordering::AcqRel);
-        for kind in required() {
+        let kinds: Vec<_> = required(&shared.context.cache).collect();
+        shared.unlisted.fetch_add(kinds.len(), Ordering::AcqRel);
+        for kind in kinds {
             beside.spawn(feeds::children(client.clone(), kind, Arc::clone(&shared), Arc::clone(&wakers)));
         }
         beside.spawn(optional::watch(client.clone(), look_again, Arc::clone(&shared), Arc::clone(&wakers)));
@@ -411,7 +412,7 @@ fn parents<P: Parent>(
     // The controller must not begin before the children are known: everything would look absent.
     let wait = async move {
         let mut listed = shared.listed.subscribe();
-        let settled = |()| required().all(|kind| shared.context.cache.settled(kind));
+        let settled = |()| required(&shared.context.cache).all(|kind| shared.context.cache.settled(kind));
         let _ = listed.wait_for(|&()| settled(())).await;
         let _ = listed.wait_for(|&()| shared.context.policies.settled()).await;
         let namespaces = |()| !shared.scope.is_restricted() || shared.scope.listed();

@@ -36,8 +36,11 @@ pub const PAUSED_ANNOTATION: &str = "inference-gateway.com/paused";
 
 /// API group of the Gateway API.
 const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// API group of the Prometheus operator.
+const PROMETHEUS: &str = "monitoring.coreos.com";
 
-/// A kind of object that the operator generates. The order is the order of applying: what others need comes first.
+/// A kind of object that the operator makes: generates, or lets policies add. The order is the order of applying: what others
+/// need comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChildKind {
     /// `v1` ServiceAccount.
@@ -50,6 +53,16 @@ pub enum ChildKind {
     ApiGateway,
     /// `gateway.networking.k8s.io/v1` HTTPRoute.
     HttpRoute,
+    /// `security.istio.io/v1` PeerAuthentication.
+    PeerAuthentication,
+    /// `networking.istio.io/v1` DestinationRule.
+    DestinationRule,
+    /// `networking.k8s.io/v1` NetworkPolicy.
+    NetworkPolicy,
+    /// `monitoring.coreos.com/v1` ServiceMonitor.
+    ServiceMonitor,
+    /// `monitoring.coreos.com/v1` PodMonitor.
+    PodMonitor,
     /// `apps/v1` Deployment.
     Deployment,
     /// `networking.k8s.io/v1` Ingress.
@@ -73,12 +86,17 @@ pub struct KindInfo {
 
 impl ChildKind {
     /// Every kind, in the order of applying.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::ServiceAccount,
         Self::ConfigMap,
         Self::Service,
         Self::ApiGateway,
         Self::HttpRoute,
+        Self::PeerAuthentication,
+        Self::DestinationRule,
+        Self::NetworkPolicy,
+        Self::ServiceMonitor,
+        Self::PodMonitor,
         Self::Deployment,
         Self::Ingress,
         Self::HorizontalPodAutoscaler,
@@ -93,6 +111,11 @@ impl ChildKind {
             Self::Service => ("", "v1", "Service", "services"),
             Self::ApiGateway => (GATEWAY_API, "v1", "Gateway", "gateways"),
             Self::HttpRoute => (GATEWAY_API, "v1", "HTTPRoute", "httproutes"),
+            Self::PeerAuthentication => ("security.istio.io", "v1", "PeerAuthentication", "peerauthentications"),
+            Self::DestinationRule => ("networking.istio.io", "v1", "DestinationRule", "destinationrules"),
+            Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
+            Self::ServiceMonitor => (PROMETHEUS, "v1", "ServiceMonitor", "servicemonitors"),
+            Self::PodMonitor => (PROMETHEUS, "v1", "PodMonitor", "podmonitors"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::HorizontalPodAutoscaler => {
@@ -106,8 +129,16 @@ impl ChildKind {
     #[must_use]
     pub const fn needs(self) -> &'static [Self] {
         match self {
-            Self::Deployment => &[Self::ServiceAccount, Self::ConfigMap],
-            Self::Ingress => &[Self::Service],
+            // Pods that start before the control that goes with them run without it.
+            Self::Deployment => &[
+                Self::ServiceAccount,
+                Self::ConfigMap,
+                Self::PeerAuthentication,
+                Self::DestinationRule,
+                Self::NetworkPolicy,
+            ],
+            // It would say how to speak to somebody else's Service of that name.
+            Self::DestinationRule | Self::Ingress => &[Self::Service],
             Self::HttpRoute => &[Self::Service, Self::ApiGateway],
             // It would scale somebody else's Deployment of that name.
             Self::HorizontalPodAutoscaler => &[Self::Deployment],
@@ -118,7 +149,27 @@ impl ChildKind {
     /// Whether a server may be without the kind: it comes with a CustomResourceDefinition, and not with Kubernetes.
     #[must_use]
     pub const fn optional(self) -> bool {
-        matches!(self, Self::ApiGateway | Self::HttpRoute)
+        matches!(
+            self,
+            Self::ApiGateway
+                | Self::HttpRoute
+                | Self::PeerAuthentication
+                | Self::DestinationRule
+                | Self::ServiceMonitor
+                | Self::PodMonitor
+        )
+    }
+
+    /// Whether nothing but a policy asks for objects of the kind. Unless it is switched on nobody watches it.
+    #[must_use]
+    pub const fn added_only(self) -> bool {
+        self.protects() || matches!(self, Self::ServiceMonitor | Self::PodMonitor)
+    }
+
+    /// Whether an object of this kind is a control that a workload must not run without.
+    #[must_use]
+    pub const fn protects(self) -> bool {
+        matches!(self, Self::PeerAuthentication | Self::DestinationRule | Self::NetworkPolicy)
     }
 
     /// Whether requests from outside the cluster come in by an object of this kind.
@@ -142,6 +193,12 @@ impl KindInfo {
     #[must_use]
     pub fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.into() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `Kind.group`, or the kind alone for the core group.
+    #[must_use]
+    pub fn group_kind(&self) -> String {
+        if self.group.is_empty() { self.kind.into() } else { format!("{}.{}", self.kind, self.group) }
     }
 
     /// Path of the collection in a namespace, or over all namespaces.
@@ -264,5 +321,37 @@ pub fn object_at<'a>(value: &'a mut Value, path: &[&str]) -> &'a mut Map<String,
     match here {
         Value::Object(map) => map,
         _ => unreachable!("made an object above"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ChildKind::{self, Deployment, DestinationRule, NetworkPolicy, PeerAuthentication, Service};
+
+    #[test]
+    fn what_is_needed_is_applied_before() {
+        assert!(ChildKind::ALL.is_sorted(), "the order of the list is that of the kinds");
+        for kind in ChildKind::ALL {
+            assert!(kind.needs().iter().all(|needed| *needed < kind), "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_workload_waits_for_its_controls_and_not_for_its_monitors() {
+        for kind in ChildKind::ALL.into_iter().filter(|kind| kind.added_only()) {
+            assert!(kind < Deployment, "{kind}");
+            assert_eq!(Deployment.needs().contains(&kind), kind.protects(), "{kind}");
+        }
+        let controls: Vec<_> = ChildKind::ALL.into_iter().filter(|kind| kind.protects()).collect();
+        assert_eq!(controls, [PeerAuthentication, DestinationRule, NetworkPolicy]);
+        assert_eq!(DestinationRule.needs(), [Service]);
+    }
+
+    #[test]
+    fn kubernetes_has_network_policies_and_brings_none_of_the_others() {
+        let built_in: Vec<_> =
+            ChildKind::ALL.into_iter().filter(|kind| kind.added_only() && !kind.optional()).collect();
+        assert_eq!(built_in, [NetworkPolicy]);
+        assert!(ChildKind::ALL.into_iter().filter(|kind| kind.optional()).all(|kind| kind.info().group.contains('.')));
     }
 }

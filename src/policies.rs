@@ -546,13 +546,16 @@ impl Policies {
     /// Finds out how far a policy is. Returns whom that concerns.
     fn advance(&self, inner: &mut Inner, id: &PolicyId, now: Instant) -> Option<Arc<Matcher>> {
         let entry = inner.entries.get_mut(id)?;
-        let before = (entry.turn(self.hold()), entry.facts_of_stage());
         entry.advance(now);
-        let after = (entry.turn(self.hold()), entry.facts_of_stage());
-        if before != after {
+        let turn = entry.turn(self.hold());
+        let news = entry.turn_before.as_ref() != Some(&turn);
+        let facts = entry.facts_of_stage();
+        if news || entry.facts_before.as_ref() != Some(&facts) {
+            entry.facts_before = Some(facts);
             entry.written.dirty.get_or_insert(now);
         }
-        (before.0 != after.0).then(|| {
+        news.then(|| {
+            entry.turn_before = Some(turn);
             inner.stamps += 1;
             entry.stamp = inner.stamps;
             Arc::clone(&entry.matcher)
@@ -777,11 +780,7 @@ impl Policies {
                 continue;
             }
             entry.written.dirty = None;
-            let before = match &entry.written.status {
-                Some((version, status)) if *version > entry.object.version() => status.clone(),
-                _ => entry.object.status(),
-            };
-            let (id, object) = (entry.id.clone(), Arc::clone(&entry.object));
+            let (id, object, before) = (entry.id.clone(), Arc::clone(&entry.object), entry.stored());
             jobs.push(StatusJob { id, object, before, facts: entry.facts(hold) });
         }
         (jobs, next)

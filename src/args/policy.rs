@@ -1,10 +1,11 @@
 //! Flags of `igw policy`.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{NAMESPACE, namespace};
+use crate::{object::ChildKind, policy::paths::added};
 
 /// Flags of the operator that are about policies.
 #[derive(Debug, Clone, Args)]
@@ -18,10 +19,9 @@ pub struct Operator {
     /// Run WasmPolicies also where no admission rule checks what their authors may do.
     #[arg(long, requires = "namespaced_policies")]
     pub without_admission_rule: bool,
-    /// Kind of objects that policies may be granted to add, for example PeerAuthentication.security.istio.io; may be
-    /// repeated.
-    #[arg(long = "policy-added-kinds", value_name = "KIND.GROUP", value_delimiter = ',', value_parser = kind)]
-    pub added_kinds: Vec<(String, String)>,
+    /// Kinds of objects that policies may be granted to add.
+    #[command(flatten)]
+    pub added: AddedKinds,
     /// Namespace, besides the operator's own, whose ConfigMaps may hold modules of ClusterWasmPolicies; may be repeated.
     #[arg(long = "policy-module-namespaces", value_name = "NAME", value_delimiter = ',', value_parser = namespace)]
     pub module_namespaces: Vec<String>,
@@ -31,6 +31,23 @@ pub struct Operator {
     /// Namespace that the operator runs in. No policy ever matches a custom resource there.
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE", default_value = NAMESPACE, value_parser = namespace)]
     pub operator_namespace: String,
+}
+
+/// The flag that says which kinds of objects policies may be granted to add.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AddedKinds {
+    /// Kind of objects that policies may be granted to add, for example PeerAuthentication.security.istio.io; may be
+    /// repeated. The operator needs rights to such objects: igw rbac with the same flag prints them.
+    #[arg(long = "policy-added-kinds", value_name = "KIND.GROUP", value_delimiter = ',', value_parser = added_kind)]
+    kinds: Vec<ChildKind>,
+}
+
+impl AddedKinds {
+    /// Each of them once.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeSet<ChildKind> {
+        self.kinds.iter().copied().collect()
+    }
 }
 
 /// What the operator does with policies.
@@ -146,6 +163,15 @@ fn pair(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
         _ => Err("write KEY=VALUE".into()),
     }
+}
+
+/// One of the kinds in code: there is a rule for each.
+fn added_kind(text: &str) -> Result<ChildKind, String> {
+    let (kind, group) = kind(text)?;
+    added::kind(&group, &kind).map(|added| added.child).ok_or_else(|| {
+        let possible: Vec<_> = added::KINDS.iter().map(|added| added.child.info().group_kind()).collect();
+        format!("policies can add no such objects; possible are {}", possible.join(", "))
+    })
 }
 
 fn kind(text: &str) -> Result<(String, String), String> {

@@ -219,9 +219,14 @@ async fn server_maps(client: &Client, namespace: &str) -> Result<BTreeMap<(Strin
     Ok(list.items.iter().map(|map| ((namespace.to_owned(), name(map)), map.digest())).collect())
 }
 
+/// The kinds that are looked at: no policy runs here, so what only policies add would seem to be unwanted.
+fn compared() -> impl Iterator<Item = ChildKind> {
+    ChildKind::ALL.into_iter().filter(|kind| !kind.added_only())
+}
+
 async fn server_objects(client: &Client, given: &Given, snapshot: &mut Snapshot) -> Result<(), Error> {
     let namespace = &given.identity.namespace;
-    for kind in ChildKind::ALL {
+    for kind in compared() {
         let api: Api<Watched> = Api::namespaced_with(client.clone(), namespace, &kind.info());
         let labelled = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
         let list = match api.list(&labelled).await {
@@ -249,9 +254,8 @@ async fn server_objects(client: &Client, given: &Given, snapshot: &mut Snapshot)
 
 fn file_objects(files: &[Value], snapshot: &mut Snapshot) {
     for file in files {
-        let kind = ChildKind::ALL
-            .into_iter()
-            .find(|kind| file["kind"] == kind.info().kind && file["apiVersion"] == kind.info().api_version());
+        let kind =
+            compared().find(|kind| file["kind"] == kind.info().kind && file["apiVersion"] == kind.info().api_version());
         let wire = serde_json::from_str::<Wire>(&file.to_string());
         if let (Some(kind), Ok(wire)) = (kind, wire) {
             keep(kind, &wire, snapshot);

@@ -1,5 +1,7 @@
 //! `igw crds` and `igw rbac`: what is installed, generated from the list of kinds.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Error, admission, manifest};
@@ -20,12 +22,12 @@ pub fn crds() -> Result<String, Error> {
     manifest::yaml(&definitions())
 }
 
-/// The operator's ClusterRole, as YAML: what it does and nothing else.
+/// The operator's ClusterRole, as YAML: what it does and nothing else. `added`: kinds that policies may be granted to add.
 ///
 /// # Errors
 /// When it cannot be written as YAML.
-pub fn rbac() -> Result<String, Error> {
-    manifest::yaml(&[role()])
+pub fn rbac(added: &BTreeSet<ChildKind>) -> Result<String, Error> {
+    manifest::yaml(&[role(added)])
 }
 
 /// Every custom resource definition: the kinds of [`kinds::for_each`] and the two of policies.
@@ -49,7 +51,7 @@ pub(super) fn labels() -> Value {
 }
 
 /// The operator's ClusterRole.
-pub(super) fn role() -> Value {
+pub(super) fn role(added: &BTreeSet<ChildKind>) -> Value {
     #[derive(Default)]
     struct Plurals(Vec<&'static str>);
     impl Visitor for Plurals {
@@ -83,16 +85,13 @@ pub(super) fn role() -> Value {
             "verbs": ["get"],
         }),
     ]);
-    let mut groups: Vec<&str> = ChildKind::ALL.iter().map(|kind| kind.info().group).collect();
+    let written = || ChildKind::ALL.into_iter().filter(|kind| !kind.added_only() || added.contains(kind));
+    let mut groups: Vec<&str> = written().map(|kind| kind.info().group).collect();
     groups.sort_unstable();
     groups.dedup();
     for group in groups {
-        let kinds: Vec<_> = ChildKind::ALL
-            .iter()
-            .map(|kind| kind.info())
-            .filter(|info| info.group == group)
-            .map(|i| i.plural)
-            .collect();
+        let kinds = written().map(ChildKind::info).filter(|info| info.group == group);
+        let kinds: Vec<_> = kinds.map(|info| info.plural).collect();
         // A server-side apply that creates needs both create and patch.
         let verbs = ["get", "list", "watch", "create", "patch", "delete"];
         rules.push(json!({"apiGroups": [group], "resources": kinds, "verbs": verbs}));

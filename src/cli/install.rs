@@ -2,11 +2,14 @@
 //!
 //! The names are those of the Go operator's manifest, so that applying this one takes the place of that one.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::{Error, admission, generate, manifest};
 use crate::{
     kinds::{self, GROUP, Parent, Visitor},
+    object::ChildKind,
     policy::resource::{self, CLUSTER_WASM_POLICY, WASM_POLICY},
 };
 
@@ -18,11 +21,11 @@ const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 /// Everything, as YAML documents: namespace, definitions, the rule for authors of policies, rights, metrics Service and
-/// Deployment.
+/// Deployment. `added`: kinds that policies may be granted to add.
 ///
 /// # Errors
 /// When an object cannot be written as YAML.
-pub fn install(image: &str, namespace: &str) -> Result<String, Error> {
+pub fn install(image: &str, namespace: &str, added: &BTreeSet<ChildKind>) -> Result<String, Error> {
     let mut objects = vec![json!({
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -35,7 +38,7 @@ pub fn install(image: &str, namespace: &str) -> Result<String, Error> {
         "kind": "ServiceAccount",
         "metadata": {"name": ACCOUNT, "namespace": namespace, "labels": generate::labels()},
     }));
-    objects.push(generate::role());
+    objects.push(generate::role(added));
     objects.push(json!({
         "apiVersion": RBAC,
         "kind": "ClusterRoleBinding",
@@ -48,7 +51,7 @@ pub fn install(image: &str, namespace: &str) -> Result<String, Error> {
     objects.extend(users.0);
     objects.extend(policy_roles());
     objects.push(service(namespace));
-    objects.push(deployment(image, namespace));
+    objects.push(deployment(image, namespace, added));
     manifest::yaml(&objects)
 }
 
@@ -133,12 +136,16 @@ fn service(namespace: &str) -> Value {
     })
 }
 
-fn deployment(image: &str, namespace: &str) -> Value {
+fn deployment(image: &str, namespace: &str, added: &BTreeSet<ChildKind>) -> Value {
+    let added: Vec<_> = added.iter().map(|kind| kind.info().group_kind()).collect();
+    let added = (!added.is_empty()).then(|| format!("--policy-added-kinds={}", added.join(",")));
+    let args = ["run", "--metrics-bind-address=:9090", "--health-probe-bind-address=:8081", "--log-format=json"];
+    let args: Vec<_> = args.into_iter().map(str::to_owned).chain(added).collect();
     let container = json!({
         "name": "operator",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["run", "--metrics-bind-address=:9090", "--health-probe-bind-address=:8081", "--log-format=json"],
+        "args": args,
         // No policy ever matches what is in the operator's own namespace.
         "env": [{"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}}],
         "ports": [

@@ -50,6 +50,7 @@ pub(super) async fn run(args: &Run) -> Result<(), Error> {
             Policies::Off => Switch::Off,
         },
         namespaced: flags.namespaced_policies,
+        added_kinds: flags.added.kinds(),
         module_namespaces: flags.module_namespaces.iter().cloned().collect(),
         operator_name: flags.operator_name.clone(),
         operator_namespace: flags.operator_namespace.clone(),

@@ -33,7 +33,7 @@ const VERBS: [&str; 4] = ["list", "watch", "create", "patch"];
 pub(super) async fn watch(client: Client, look_again: Duration, shared: Arc<Shared>, wakers: Arc<Wakers>) {
     let cache = &shared.context.cache;
     let say = |kind, seen| wakers.all(&shared, cache.watch(kind, None, seen));
-    let mut absent: BTreeSet<ChildKind> = ChildKind::ALL.into_iter().filter(|kind| kind.optional()).collect();
+    let mut absent: BTreeSet<ChildKind> = cache.kinds().filter(|kind| kind.optional()).collect();
     let mut watches = JoinSet::new();
     let mut wanted = false;
     loop {

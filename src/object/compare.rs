@@ -63,6 +63,9 @@ fn shorten(text: &str) -> String {
 /// Maps and objects with one owner: a foreign key in them is a difference.
 const ATOMIC_MAPS: &[&str] = &["selector", "nodeSelector", "matchLabels"];
 
+/// The rules of a NetworkPolicy. No other generated object has lists of these names.
+const WHOLE: &[&str] = &["ingress", "egress"];
+
 /// Every difference between what is sent and what is there, for two states of one object: what says which object it is
 /// (kind, name, uid) does not count, and a live object in a list does not carry all of it.
 #[must_use]
@@ -93,8 +96,9 @@ fn compare_value(trail: &Trail<'_>, wanted: &Value, live: Option<&Value>, change
         (Value::Object(wanted), Some(Value::Object(live))) => compare_map(trail, wanted, live, changes),
         (Value::Array(wanted), Some(Value::Array(live))) => compare_list(trail, wanted, live, changes),
         (wanted, Some(live)) if same(trail, wanted, live) => {}
-        // An empty object says only that the field is there; the server leaves such objects out.
-        (Value::Object(wanted), None) if wanted.is_empty() => {}
+        // An empty object says only that the field is there; the server leaves such objects out. Among those whom a
+        // NetworkPolicy lets through it means all.
+        (Value::Object(wanted), None) if wanted.is_empty() && !is_whole(trail) => {}
         (wanted, live) => changes.push(change(trail, live, Some(wanted))),
     }
 }
@@ -113,11 +117,17 @@ fn compare_map(
         compare_value(&Trail::Field(trail, key), value, live.get(key), changes);
     }
     let atomic = trail.last_fields().0.is_some_and(|field| ATOMIC_MAPS.contains(&field));
-    if atomic {
+    if atomic || is_whole(trail) {
         for (key, value) in live.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
             changes.push(change(&Trail::Field(trail, key), Some(value), None));
         }
     }
+}
+
+/// Whether a place is inside the rules of a NetworkPolicy: one owner, down to the last field. A field that somebody puts
+/// beside ours there may let in anybody.
+fn is_whole(trail: &Trail<'_>) -> bool {
+    trail.passes(WHOLE)
 }
 
 fn compare_list(trail: &Trail<'_>, wanted: &[Value], live: &[Value], changes: &mut Vec<FieldChange>) {
@@ -145,11 +155,13 @@ fn compare_list(trail: &Trail<'_>, wanted: &[Value], live: &[Value], changes: &m
 }
 
 /// The merge keys of a list, as the API types declare them (`x-kubernetes-list-map-keys` and patch merge keys of
-/// Kubernetes 1.36 and of the Gateway API 1.6); `None` for lists that have one owner.
+/// Kubernetes 1.36 and of the Gateway API 1.6); `None` for lists that have one owner. The definitions of Istio and of the
+/// Prometheus operator declare none in what a policy may add.
 #[must_use]
 pub fn merge_keys(trail: &Trail<'_>, first: &Value) -> Option<&'static [&'static str]> {
     Some(match trail.last_fields().0? {
         "containers" | "initContainers" | "env" | "volumes" | "imagePullSecrets" | "secrets" | "listeners" => &["name"],
+        "ports" if is_whole(trail) => return None,
         "ports" if first.get("containerPort").is_some() => &["containerPort", "protocol"],
         "ports" if first.get("port").is_some() => &["port", "protocol"],
         "volumeMounts" => &["mountPath"],
@@ -262,6 +274,23 @@ mod tests {
         check(&json!({"listeners": [{"name": "http", "port": 81}]}), &live, &[r#".listeners[name="http"].port"#]);
         let live = json!({"parentRefs": [{"name": "a", "group": "g"}, {"name": "b"}], "hostnames": ["x"]});
         check(&json!({"parentRefs": [{"name": "a"}], "hostnames": ["y"]}), &live, &[".hostnames[0]", ".parentRefs"]);
+    }
+
+    #[test]
+    fn whom_a_network_policy_lets_through_has_one_owner() {
+        let wanted = json!({"spec": {"ingress": [{"from": [{"podSelector": {"matchLabels": {"a": "b"}}}]}]}});
+        check(&wanted, &wanted, &[]);
+        let mut wider = wanted.clone();
+        wider["spec"]["ingress"][0]["from"][0]["namespaceSelector"] = json!({});
+        check(&wanted, &wider, &[".spec.ingress[0].from[0].namespaceSelector"]);
+        check(&wider, &wanted, &[".spec.ingress[0].from[0].namespaceSelector"]);
+        let port = |ports: Value| json!({"spec": {"ingress": [{"ports": ports}]}});
+        let (one, more) = (json!({"port": 80, "protocol": "TCP"}), json!({"port": 81, "protocol": "TCP"}));
+        check(&port(json!([one])), &port(json!([one, more])), &[".spec.ingress[0].ports"]);
+        let mut range = one.clone();
+        range["endPort"] = 90.into();
+        check(&port(json!([one])), &port(json!([range])), &[".spec.ingress[0].ports[0].endPort"]);
+        check(&port(json!([{"port": "80"}])), &port(json!([{"port": 80}])), &[]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ const POINTERS: &[&str] = &[
     "controller",
     "defaultMode",
     "enableServiceLinks",
+    "endPort",
     "expirationSeconds",
     "fsGroup",
     "immutable",
@@ -98,7 +99,8 @@ fn normalise_list(key: &str, items: &mut Vec<Value>) {
     for item in items.iter_mut() {
         match item {
             Value::Object(map) => {
-                if key == "ports" && (map.contains_key("containerPort") || map.contains_key("port")) {
+                // A NetworkPolicy has ports without a number too: every one of that protocol.
+                if key == "ports" {
                     let protocol = map.entry("protocol").or_insert(Value::Null);
                     if protocol.as_str().is_none_or(str::is_empty) {
                         *protocol = "TCP".into();
@@ -178,6 +180,20 @@ mod tests {
             json!({"env": [{"name": "A", "value": "1"}, {"name": "B", "value": ""}, {"name": "A", "value": "2"}]}),
             &json!({"env": [{"name": "A", "value": "2"}, {"name": "B"}]}),
         );
+    }
+
+    #[test]
+    fn a_rule_of_a_network_policy_says_the_same_in_few_words() {
+        let mut given = json!({"spec": {"podSelector": {}, "egress": [], "ingress": [{}, {
+            "from": [{"namespaceSelector": {}, "podSelector": {"matchExpressions": []}}],
+            "ports": [{}, {"port": 0, "protocol": "UDP"}],
+        }]}});
+        normalise(ChildKind::NetworkPolicy, &mut given);
+        let rule = json!({
+            "from": [{"namespaceSelector": {}, "podSelector": {}}],
+            "ports": [{"protocol": "TCP"}, {"port": 0, "protocol": "UDP"}],
+        });
+        assert_eq!(given, json!({"spec": {"podSelector": {}, "ingress": [{}, rule]}}));
     }
 
     #[test]

@@ -39,6 +39,13 @@ impl<'a> Trail<'a> {
         (fields.next(), fields.next())
     }
 
+    /// Whether a field of one of these names is on the way.
+    #[must_use]
+    pub fn passes(&self, names: &[&str]) -> bool {
+        std::iter::successors(Some(self), |trail| trail.parent())
+            .any(|trail| matches!(trail, Trail::Field(_, name) if names.contains(name)))
+    }
+
     /// The whole path.
     #[must_use]
     pub fn path(&self) -> Path {

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
+
 use super::{
     Chosen, PolicyId, Source, Turn,
     matching::Matcher,
@@ -135,6 +137,10 @@ pub(super) struct Entry {
     pub(super) stage: Stage,
     pub(super) running: Option<Arc<Runnable>>,
     tried: Option<Tried>,
+    /// What it did to a custom resource when it was last asked, and what its status was made from.
+    pub(super) turn_before: Option<Turn>,
+    /// See above.
+    pub(super) facts_before: Option<(Stage, Option<Broken>, Source)>,
     /// Changes whenever what the policy does to a custom resource may change.
     pub(super) stamp: u64,
     pub(super) tally: Tally,
@@ -158,6 +164,8 @@ impl Entry {
             stage: Stage::Reading,
             running: None,
             tried: None,
+            turn_before: None,
+            facts_before: None,
             stamp: 0,
             tally: Tally::default(),
             written: super::Written::default(),
@@ -169,7 +177,7 @@ impl Entry {
         let spec = self.spec.as_ref()?;
         Some(Target {
             sha256: spec.module.sha256.clone(),
-            settings: serde_json::Value::Object(spec.settings.clone()).to_string(),
+            settings: Value::Object(spec.settings.clone()).to_string(),
             limits: spec.limits.clamped(),
         })
     }
@@ -332,7 +340,9 @@ impl Entry {
                 reason: reason::SOURCE_UNREADABLE,
                 message: format!("{why}; what was loaded before runs on"),
             }),
-            Source::Unread | Source::There { .. } => Some(yes(reason::VERIFIED, format!("the ConfigMap holds {digest}"))),
+            Source::Unread | Source::There { .. } => {
+                Some(yes(reason::VERIFIED, format!("the ConfigMap holds {digest}")))
+            }
         };
         let past = |at: At| ready || ended(at).is_some();
         let accepted = match ended(At::Accepted) {
@@ -401,7 +411,9 @@ impl Entry {
                     format!("what it has changed stays as it is, and the rest goes on without it: {}", broken.message);
                 no(broken.reason, message)
             }
-            (Turn::Hold(broken), _) if broken.reason == reason::OFF || broken.reason == reason::NAMESPACED_POLICIES_OFF => {
+            (Turn::Hold(broken), _)
+                if broken.reason == reason::OFF || broken.reason == reason::NAMESPACED_POLICIES_OFF =>
+            {
                 no(broken.reason, format!("custom resources go on as if it were not there: {}", broken.message))
             }
             (Turn::Hold(broken), stage) => {
@@ -423,6 +435,18 @@ impl Entry {
 
     /// Whether it has ever run, as its status says: only words depend on it.
     fn has_run(&self) -> bool {
-        self.object.status().pointer("/module/sha256").is_some()
+        let stored = self.stored();
+        let active =
+            stored["conditions"].as_array().into_iter().flatten().find(|known| known["type"] == reason::ACTIVE);
+        stored.pointer("/module/sha256").is_some()
+            || active.is_some_and(|known| known["reason"] == reason::LAST_GOOD_LOST)
+    }
+
+    /// Its status as it is.
+    pub(super) fn stored(&self) -> Value {
+        match &self.written.status {
+            Some((version, status)) if *version > self.object.version() => status.clone(),
+            _ => self.object.status(),
+        }
     }
 }

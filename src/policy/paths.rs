@@ -131,6 +131,9 @@ const AUTOSCALER: Rule = Fields(&[
 
 const ONLY_METADATA: Rule = Fields(&[("metadata", METADATA)]);
 
+/// Nothing: an object that a policy has added is judged as a whole, by the rule of its kind in `added.rs`.
+const ADDED_ONLY: Rule = Fields(&[]);
+
 const fn rule(kind: ChildKind) -> &'static Rule {
     match kind {
         ChildKind::Deployment => &DEPLOYMENT,
@@ -140,6 +143,11 @@ const fn rule(kind: ChildKind) -> &'static Rule {
         ChildKind::ServiceAccount | ChildKind::ConfigMap | ChildKind::ApiGateway | ChildKind::HttpRoute => {
             &ONLY_METADATA
         }
+        ChildKind::PeerAuthentication
+        | ChildKind::DestinationRule
+        | ChildKind::NetworkPolicy
+        | ChildKind::ServiceMonitor
+        | ChildKind::PodMonitor => &ADDED_ONLY,
     }
 }
 

@@ -46,7 +46,8 @@ pub struct PolicySpec {
     #[serde(default)]
     #[schemars(schema_with = "definition::settings")]
     pub settings: Map<String, Value>,
-    /// Whether the policy runs. Suspended, it does not, and what it has changed stays as it is.
+    /// Whether the policy runs. Enforce: it does, and nothing that it matches is written without it. Suspended: it does not,
+    /// and what it has changed stays as it is.
     #[serde(default)]
     pub mode: Mode,
     /// What happens when the policy cannot be loaded or fails.
@@ -138,9 +139,13 @@ pub enum Mode {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct FailurePolicy {
-    /// When the module cannot be loaded or the settings will not do.
+    /// When the module cannot be loaded or the settings will not do. Fail: matching custom resources are held, which means
+    /// that nothing is created, changed or deleted for them. LastGood: the module and settings that this operator ran before
+    /// go on; after a restart of the operator matching custom resources are held. Ignore: what the policy has never changed
+    /// goes on without it, and what it has changed is held.
     pub load: LoadFailure,
-    /// When the policy fails on a custom resource, or changes what it may not.
+    /// When the policy fails on a custom resource, or changes what it may not. Fail: that custom resource is held. Ignore:
+    /// what the policy has never changed goes on without it, and what it has changed is held.
     pub evaluation: EvaluationFailure,
 }
 

@@ -78,6 +78,7 @@ pub fn withheld(cache: &Cache, kind: ChildKind) -> Option<Blocked> {
         Readiness::Unlisted => Some(Blocked::Unlisted),
         Readiness::Unreadable(why) => Some(Blocked::Unreadable(why)),
         Readiness::Missing => Some(Blocked::Missing(kind)),
+        Readiness::Off => Some(Blocked::Off(kind)),
     }
 }
 
@@ -112,9 +113,9 @@ impl<C: Cluster> Stage<'_, C> {
     fn sees(&self, change: &Change) -> bool {
         let version = |live: &Live| live.resource_version;
         match &change.action {
-            Action::Blocked(why @ (Blocked::Unreadable(_) | Blocked::Unlisted | Blocked::Missing(_))) => {
-                withheld(self.cache, change.id.kind).as_ref() == Some(why)
-            }
+            Action::Blocked(
+                why @ (Blocked::Unreadable(_) | Blocked::Unlisted | Blocked::Missing(_) | Blocked::Off(_)),
+            ) => withheld(self.cache, change.id.kind).as_ref() == Some(why),
             // What ended it was a call.
             Action::Blocked(_) if self.takes_over(change) => false,
             Action::Blocked(_) => {
@@ -429,7 +430,10 @@ fn blocked(id: &ObjectId, why: &Blocked) -> Failed {
         Blocked::Missing(_) => Obstacle::Missing,
         _ => Obstacle::None,
     };
-    let what = if obstacle == Obstacle::Missing { "cannot be made" } else { "is left as it is" };
+    let what = match why {
+        Blocked::Missing(_) | Blocked::Off(_) => "cannot be made",
+        _ => "is left as it is",
+    };
     Failed { obstacle, ..Failed::new(Reason::of_blocked(why), Some(id.kind), format!("{id} {what}: {why}{hint}")) }
 }
 

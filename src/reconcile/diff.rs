@@ -83,6 +83,8 @@ pub enum Blocked {
     Unlisted,
     /// The server is without its kind.
     Missing(ChildKind),
+    /// Only policies add objects of its kind, and the operator was not told that they may.
+    Off(ChildKind),
 }
 
 /// Whose a live object is.
@@ -250,9 +252,17 @@ impl fmt::Display for Cause {
     }
 }
 
-/// How to get the optional kinds there are.
-const GET_GATEWAY_API: &str = "to get it, install the Gateway API: kubectl apply --server-side -f \
-     https://github.com/kubernetes-sigs/gateway-api/releases/latest/download/standard-install.yaml";
+/// How to get the optional kinds there are, by their group.
+const GET: &[(&str, &str)] = &[
+    (
+        "gateway.networking.k8s.io",
+        "to get it, install the Gateway API: kubectl apply --server-side -f \
+         https://github.com/kubernetes-sigs/gateway-api/releases/latest/download/standard-install.yaml",
+    ),
+    ("security.istio.io", "to get it, install Istio"),
+    ("networking.istio.io", "to get it, install Istio"),
+    ("monitoring.coreos.com", "to get it, install the Prometheus operator"),
+];
 
 impl fmt::Display for Blocked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -265,11 +275,14 @@ impl fmt::Display for Blocked {
             Self::Unlisted => f.write_str("objects of its kind have not been listed yet"),
             Self::Missing(kind) => {
                 let KindInfo { plural, group, version, .. } = kind.info();
-                write!(
-                    f,
-                    "the cluster is without CustomResourceDefinition {plural}.{group} in version {version}; {GET_GATEWAY_API}"
-                )
+                write!(f, "the cluster is without CustomResourceDefinition {plural}.{group} in version {version}")?;
+                GET.iter().find(|(of, _)| *of == group).map_or(Ok(()), |(_, how)| write!(f, "; {how}"))
             }
+            Self::Off(kind) => write!(
+                f,
+                "policies may add objects of its kind only when the operator runs with --policy-added-kinds={}",
+                kind.info().group_kind()
+            ),
         }
     }
 }

@@ -2,11 +2,10 @@
 //!
 //! An [`AdmittedSet`] can only be made here, so nothing unguarded is ever compared or applied. [`check`] runs after each
 //! policy, with what that policy was granted; [`guard`] once over all of them, with what was generated on one side and
-//! all grants together on the other. What may change is in `policy/paths.rs`.
+//! all grants together on the other. What may change is in `policy/paths.rs`. An object that an earlier policy has added may be
+//! changed by a later one that could have added it like that itself.
 
 use std::collections::HashMap;
-
-use serde_json::Value;
 
 pub use crate::policy::paths::violation::Violation;
 use crate::{
@@ -101,7 +100,12 @@ pub fn check(
         }
         // Not a policy's to say.
         child.shared_fields = original.shared_fields;
-        if original.body != child.body {
+        if original.body == child.body {
+            continue;
+        }
+        if child.id.kind.added_only() {
+            admit(subject.identity, before, child, grants)?;
+        } else {
             paths::confine(&original.body, &mut child.body);
             let fixed = subject.fixed.iter().filter(|(kind, _)| *kind == child.id.kind).map(|(_, path)| *path);
             paths::changed(&child.id, &original.body, &child.body, fixed, grants)?;
@@ -113,32 +117,20 @@ pub fn check(
     }
 }
 
-/// Whether an object that was not there may be.
+/// Whether an object that was not generated may be, and be like this.
 fn admit(parent: &Identity, before: &[DesiredChild], child: &DesiredChild, grants: &Grants) -> Result<(), Violation> {
     let info = child.id.kind.info();
-    added(parent, before, (info.group, info.kind), &child.body, grants).map_err(|refusal| match refusal {
-        None => Violation::Added(child.id.clone()),
-        Some(Refusal { path, why }) => Violation::AddedContent { object: child.id.clone(), path, why },
-    })
-}
-
-/// Whether a policy may add a document of this group and kind, also one that the operator itself never makes.
-///
-/// # Errors
-/// What is wrong with it; `None` when its kind may not be added at all.
-pub fn added(
-    parent: &Identity,
-    before: &[DesiredChild],
-    (group, kind): (&str, &str),
-    body: &Value,
-    grants: &Grants,
-) -> Result<(), Option<Refusal>> {
-    let kind = added::kind(group, kind).filter(|kind| grants.adds(kind.group, kind.kind)).ok_or(None)?;
+    let kind = added::of(child.id.kind).filter(|_| grants.adds(info.group, info.kind));
+    let Some(kind) = kind else { return Err(Violation::Added(child.id.clone())) };
     let children: Vec<&str> = before.iter().map(|child| &*child.id.name).collect();
     let services = before.iter().filter(|child| child.id.kind == ChildKind::Service);
     let services: Vec<&str> = services.map(|child| &*child.id.name).collect();
     let own = Own { namespace: &parent.namespace, name: &parent.name, children: &children, services: &services };
-    kind.check(&own, body).map_err(Some)
+    kind.check(&own, &child.body).map_err(|Refusal { path, why }| Violation::AddedContent {
+        object: child.id.clone(),
+        path,
+        why,
+    })
 }
 
 fn identity(parent: &Identity, child: &DesiredChild) -> Result<(), Violation> {

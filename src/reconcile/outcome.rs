@@ -96,16 +96,18 @@ impl Notice {
 impl Applied {
     /// Whether an object of this kind that nobody wants any more may go: every other one is as it should be, or is not
     /// because something is somebody else's or of a kind that the server is without. In that case requests may still need the
-    /// old way in.
+    /// old way in. A control stays while the workload, or another control, is not as it should be: the pods that run may be those
+    /// that it was made for.
     #[must_use]
     pub fn lets_go(&self, kind: ChildKind) -> bool {
+        let mut failed =
+            self.outcomes.iter().filter_map(|outcome| Some((outcome.id.kind, outcome.result.as_ref().err()?)));
         !self.terminating
-            && self.outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err()).all(|failed| {
-                match failed.obstacle {
-                    Obstacle::Foreign | Obstacle::BehindForeign => true,
-                    Obstacle::Missing => !kind.exposes(),
-                    Obstacle::None | Obstacle::Unlisted => false,
-                }
+            && failed.all(|(of, failed)| match failed.obstacle {
+                _ if kind.protects() && (of.protects() || of == ChildKind::Deployment) => false,
+                Obstacle::Foreign | Obstacle::BehindForeign => true,
+                Obstacle::Missing => !kind.exposes(),
+                Obstacle::None | Obstacle::Unlisted => false,
             })
     }
 
@@ -121,5 +123,44 @@ impl Applied {
     pub fn rolled(&self, kind: ChildKind) -> bool {
         let changed = |done: &Done| matches!(done, Done::Created | Done::Updated(Cause::Intent | Cause::Reclaim));
         self.outcomes.iter().any(|o| o.id.kind == kind && o.result.as_ref().is_ok_and(changed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Applied, Failed, Obstacle, Outcome};
+    use crate::{
+        object::{
+            ChildKind::{
+                self, ApiGateway, ConfigMap, Deployment, Ingress, NetworkPolicy, PeerAuthentication, PodMonitor,
+            },
+            ObjectId,
+        },
+        reconcile::reason::Reason,
+    };
+
+    fn lets_go(failed: ChildKind, obstacle: Obstacle, kind: ChildKind) -> bool {
+        let failure = Failed { obstacle, ..Failed::new(Reason::Waiting, Some(failed), String::new()) };
+        let outcome = Outcome { id: ObjectId::new(failed, "ns", "x"), result: Err(failure) };
+        Applied { outcomes: vec![outcome], ..Applied::default() }.lets_go(kind)
+    }
+
+    #[test]
+    fn what_is_not_there_yet_keeps_what_it_replaces() {
+        assert!(Applied::default().lets_go(NetworkPolicy));
+        assert!(lets_go(ApiGateway, Obstacle::Missing, ConfigMap) && !lets_go(ApiGateway, Obstacle::Missing, Ingress));
+        assert!(!lets_go(ConfigMap, Obstacle::None, ConfigMap));
+        assert!(lets_go(ConfigMap, Obstacle::Foreign, Ingress));
+    }
+
+    #[test]
+    fn a_control_stays_until_workload_and_controls_are_as_they_should_be() {
+        for obstacle in [Obstacle::Missing, Obstacle::Foreign, Obstacle::BehindForeign, Obstacle::None] {
+            assert!(!lets_go(PeerAuthentication, obstacle, NetworkPolicy), "{obstacle:?}");
+            assert!(!lets_go(Deployment, obstacle, NetworkPolicy), "{obstacle:?}");
+        }
+        assert!(lets_go(Ingress, Obstacle::Foreign, NetworkPolicy));
+        assert!(lets_go(PodMonitor, Obstacle::Missing, NetworkPolicy));
+        assert!(lets_go(PeerAuthentication, Obstacle::Missing, PodMonitor));
     }
 }

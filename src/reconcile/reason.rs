@@ -253,6 +253,7 @@ impl Reason {
             Blocked::Foreign | Blocked::OwnedBy(_) => Self::ResourceConflict,
             Blocked::LeftBehind | Blocked::BeingDeleted | Blocked::Unlisted => Self::Waiting,
             Blocked::Missing(_) => Self::KindMissing,
+            Blocked::Off(_) => Self::GuardViolation,
             Blocked::Unreadable(_) => Self::Forbidden,
         }
     }

@@ -186,7 +186,7 @@ async fn one(
         }
         Err(failure) => Err(Fault {
             reason: failure.reason.as_str(),
-            message: format!("{id} failed on it: {}: {}", failure.reason, failure.message),
+            message: format!("failed on it: {}: {}", failure.reason, failure.message),
             path: None,
             violation: false,
             again: !failure.reason.is_lasting(),
@@ -220,15 +220,14 @@ fn admit(
             Some(same) => before[*same].clone(),
             None => read(text).map_err(|message| Fault {
                 reason: failure::Reason::BadOutput.as_str(),
-                message: format!("{id} handed over {message}"),
+                message: format!("handed over {message}"),
                 path: None,
                 violation: false,
                 again: false,
             })?,
         });
     }
-    let after =
-        guard::check(&about.subject, before, after, &spec.grants).map_err(|violation| refused(id, &violation))?;
+    let after = guard::check(&about.subject, before, after, &spec.grants).map_err(|violation| refused(&violation))?;
     let known: HashMap<&ObjectId, &DesiredChild> = before.iter().map(|child| (&child.id, child)).collect();
     for child in &after {
         let paths: Vec<Path> = match known.get(&child.id) {
@@ -246,10 +245,10 @@ fn admit(
     Ok(())
 }
 
-fn refused(id: &PolicyId, violation: &Violation) -> Fault {
+fn refused(violation: &Violation) -> Fault {
     Fault {
         reason: GUARD_VIOLATION,
-        message: format!("{id} may not do this: {violation}"),
+        message: format!("it may not do this: {violation}"),
         path: violation.path(),
         violation: true,
         again: false,

@@ -1,25 +1,48 @@
-;; Makes NaNs in several ways and hands over their bits: what differs from machine to machine must not show.
+;; Makes NaNs in every way and hands over their bits: what differs from machine to machine must not show.
 ;; load: ok
 ;; rewrite: ok
-;; gives: 7fc00000
-(func $hex (param $value i32) (param $at i32)
+;; gives: 7fc000007fc000007fc000007fc000007fc000007fc000007fc000007fc000007fc000007fc000007ff80000000000007ff80000000000007ff80000000000007ff80000000000007ff80000000000007ff8000000000000
+(global $at (mut i32) (i32.const 256))
+(func $hex (param $value i32)
   (local $i i32) (local $digit i32)
   (loop $next
     (local.set $digit
       (i32.and (i32.shr_u (local.get $value) (i32.sub (i32.const 28) (i32.mul (local.get $i) (i32.const 4)))) (i32.const 15)))
-    (i32.store8 (i32.add (local.get $at) (local.get $i))
+    (i32.store8 (global.get $at)
       (i32.add (local.get $digit)
         (select (i32.const 87) (i32.const 48) (i32.gt_u (local.get $digit) (i32.const 9)))))
+    (global.set $at (i32.add (global.get $at) (i32.const 1)))
     (local.set $i (i32.add (local.get $i) (i32.const 1)))
     (br_if $next (i32.lt_u (local.get $i) (i32.const 8)))))
+(func $f32 (param $value f32)
+  (call $hex (i32.reinterpret_f32 (local.get $value))))
+(func $f64 (param $value f64)
+  (call $hex (i32.wrap_i64 (i64.shr_u (i64.reinterpret_f64 (local.get $value)) (i64.const 32))))
+  (call $hex (i32.wrap_i64 (i64.reinterpret_f64 (local.get $value)))))
+;; One infinity, and a NaN with bits that nothing but a copy may keep.
+(data (i32.const 200) "\00\00\80\7f\01\00\e0\ff")
 (func (export "inference-gateway:policy/policy@1.0.0#rewrite")
   (param $context i32) (param $context-length i32) (param $settings i32) (param $settings-length i32)
   (param $objects i32) (param $count i32) (result i32)
-  (local $zero f32)
-  (call $hex
-    (i32.reinterpret_f32
-      (f32.add (f32.div (local.get $zero) (local.get $zero)) (f32.sqrt (f32.neg (f32.const 1)))))
-    (i32.const 256))
+  (local $zero f32) (local $infinite f32) (local $odd f32)
+  (local.set $infinite (f32.load (i32.const 200)))
+  (local.set $odd (f32.load (i32.const 204)))
+  (call $f32 (f32.div (local.get $zero) (local.get $zero)))
+  (call $f32 (f32.sub (local.get $infinite) (local.get $infinite)))
+  (call $f32 (f32.mul (local.get $infinite) (local.get $zero)))
+  (call $f32 (f32.sqrt (f32.neg (f32.const 1))))
+  (call $f32 (f32.add (local.get $odd) (f32.const 1)))
+  (call $f32 (f32.min (local.get $odd) (f32.const 1)))
+  (call $f32 (f32.max (f32.const 1) (f32.neg (local.get $odd))))
+  (call $f32 (f32.ceil (local.get $odd)))
+  (call $f32 (f32.nearest (f32.neg (local.get $odd))))
+  (call $f32 (f32.demote_f64 (f64.promote_f32 (local.get $odd))))
+  (call $f64 (f64.div (f64.const 0) (f64.promote_f32 (local.get $zero))))
+  (call $f64 (f64.promote_f32 (local.get $odd)))
+  (call $f64 (f64.sub (f64.const inf) (f64.promote_f32 (local.get $infinite))))
+  (call $f64 (f64.sqrt (f64.const -1)))
+  (call $f64 (f64.min (f64.const -nan:0x4000000000001) (f64.const 1)))
+  (call $f64 (f64.trunc (f64.const nan:0x4000000000001)))
   (i32.store (i32.const 128) (i32.const 256))
-  (i32.store (i32.const 132) (i32.const 8))
+  (i32.store (i32.const 132) (i32.const 176))
   (call $done (i32.const 128) (i32.const 1)))

@@ -1,7 +1,15 @@
 //! Generated files are what the code generates. `UPDATE_GENERATED=1` writes them.
 
-use std::{collections::BTreeMap, env, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+    path::Path,
+};
 
+use igw::{
+    args::{IMAGE, NAMESPACE},
+    object::ChildKind,
+};
 use serde_json::Value;
 
 #[test]
@@ -10,7 +18,7 @@ fn generated_files_are_current() {
     let mut files = BTreeMap::from([
         ("manifests/install.yaml".to_owned(), install()),
         ("manifests/crds.yaml".to_owned(), igw::cli::crds().expect("definitions")),
-        ("manifests/rbac.yaml".to_owned(), igw::cli::rbac().expect("a role")),
+        ("manifests/rbac.yaml".to_owned(), rbac()),
         ("docs/conditions.md".to_owned(), igw::reconcile::reason::reference()),
         ("docs/reference.md".to_owned(), igw::cli::reference()),
     ]);
@@ -32,7 +40,11 @@ fn generated_files_are_current() {
 }
 
 fn install() -> String {
-    igw::cli::install(igw::args::IMAGE, igw::args::NAMESPACE).expect("manifests")
+    igw::cli::install(IMAGE, NAMESPACE, &BTreeSet::new()).expect("manifests")
+}
+
+fn rbac() -> String {
+    igw::cli::rbac(&BTreeSet::new()).expect("a role")
 }
 
 /// The texts of the documents.
@@ -44,11 +56,33 @@ fn documents(text: &str) -> Vec<String> {
 #[test]
 fn what_is_in_two_manifests_is_the_same_in_both() {
     let all = documents(&install());
-    let parts = [igw::cli::crds().expect("definitions"), igw::cli::rbac().expect("a role")];
+    let parts = [igw::cli::crds().expect("definitions"), rbac()];
     for document in parts.iter().flat_map(|part| documents(part)) {
         assert!(all.contains(&document), "install.yaml has no such document:\n{document}");
     }
     assert!(all[0].contains("kind: Namespace\n"), "what is in the namespace comes after it");
+}
+
+/// The operator gets rights to what policies may add, and is told so, only when somebody asks for it.
+#[test]
+fn kinds_that_policies_may_add_are_in_the_role_when_they_are_switched_on() {
+    let plain = rbac();
+    for kind in ChildKind::ALL.into_iter().filter(|kind| kind.added_only()) {
+        let (plural, added) = (kind.info().plural, BTreeSet::from([kind]));
+        assert!(!plain.contains(plural), "{plain}");
+        let role: Value = serde_saphyr::from_str(&igw::cli::rbac(&added).expect("a role")).expect("YAML");
+        let rules = role["rules"].as_array().expect("rules");
+        let of_kind: Vec<_> = rules.iter().filter(|rule| rule["resources"].to_string().contains(plural)).collect();
+        assert_eq!((of_kind.len(), of_kind[0]["apiGroups"][0].as_str()), (1, Some(kind.info().group)), "{role:#}");
+        assert!(of_kind[0]["verbs"].as_array().is_some_and(|verbs| verbs.len() == 6), "{role:#}");
+        let text = igw::cli::install(IMAGE, NAMESPACE, &added).expect("manifests");
+        let all = documents(&text);
+        assert!(all.contains(&documents(&igw::cli::rbac(&added).expect("a role"))[0]), "{text}");
+        let flag = format!("--policy-added-kinds={}", kind.info().group_kind());
+        assert!(text.contains(&flag) && !install().contains("--policy-added-kinds"), "{text}");
+    }
+    let map = BTreeSet::from([ChildKind::ConfigMap]);
+    assert_eq!(igw::cli::rbac(&map).expect("a role"), plain, "the operator makes ConfigMaps anyway");
 }
 
 /// kubectl apply keeps a copy of what it applies in an annotation, for which the API server has 262,144 bytes.

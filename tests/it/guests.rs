@@ -67,7 +67,9 @@ pub(crate) fn guest(name: &str) -> Guest {
         let missing = |function: &str| !own.contains(&format!("#{function}\""));
         let validate = if missing("validate-settings") { text("validate.txt") } else { String::new() };
         let rewrite = if missing("rewrite") { text("honest.wat") } else { String::new() };
-        let module = format!("(module\n{prelude}\n{own}\n{validate}\n{rewrite})");
+        let forges = own.contains("(call $forge") || own.contains("(call $with");
+        let forging = if forges { text("forging.txt") } else { String::new() };
+        let module = format!("(module\n{prelude}\n{forging}\n{own}\n{validate}\n{rewrite})");
         let core = wat::parse_str(&module).unwrap_or_else(|error| panic!("{name}: {error}"));
         policy(core, &manifest(name))
     };

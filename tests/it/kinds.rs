@@ -92,6 +92,11 @@ fn edit(kind: ChildKind) -> Value {
         HorizontalPodAutoscaler => json!({"spec": {"maxReplicas": 9}}),
         ChildKind::ApiGateway => json!({"spec": {"gatewayClassName": "other"}}),
         ChildKind::HttpRoute => json!({"spec": {"hostnames": ["other.example.com"]}}),
+        ChildKind::PeerAuthentication
+        | ChildKind::DestinationRule
+        | ChildKind::NetworkPolicy
+        | ChildKind::ServiceMonitor
+        | ChildKind::PodMonitor => unreachable!("only policies add objects of the kind {kind}"),
     }
 }
 

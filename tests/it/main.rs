@@ -1,5 +1,6 @@
 //! The integration binary: one module a subject. What the API server decides is asked of a real one.
 
+mod added_kinds;
 mod adoption;
 mod agent_server;
 mod agents;
@@ -13,6 +14,8 @@ mod discovery;
 mod drift;
 mod examples;
 mod foreign;
+mod forged;
+mod frozen;
 mod gateway_api;
 mod generated;
 mod golden;
@@ -36,6 +39,7 @@ mod policy_sdk;
 mod references;
 mod refusal;
 mod scope;
+mod stamp;
 mod status;
 mod traps;
 mod world;

@@ -15,6 +15,7 @@ use igw::{
         backoff::Memory,
         diff::{Plan, diff},
         guard::{Rewritten, Subject, guard},
+        outcome::{Applied, Outcome},
         rewrite::Touched,
         seal::{Sealed, seal},
     },
@@ -26,24 +27,24 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    gateway_api,
-    world::{World, breakable_plane, operator_config},
+    added_kinds, gateway_api,
+    world::{World, breakable_plane},
 };
 
 /// The stages for a custom resource that nobody else looks after.
-struct Stages {
-    world: World,
+pub(crate) struct Stages {
+    pub(crate) world: World,
     cluster: KubeCluster,
-    cache: Arc<Cache>,
+    pub(crate) cache: Arc<Cache>,
     parent: ParentId,
-    identity: Identity,
+    pub(crate) identity: Identity,
     memory: Memory,
 }
 
 impl Stages {
-    async fn new(world: World) -> Self {
+    pub(crate) async fn new(world: World) -> Self {
         let gateway = world.apply_gateway("gw", json!({})).await;
-        let config = operator_config(world.plane).await;
+        let config = world.config().await;
         Self {
             cluster: KubeCluster::new(cluster::kube::client(config).expect("client")),
             cache: empty_cache(),
@@ -72,20 +73,34 @@ impl Stages {
             body["metadata"]["namespace"] = self.identity.namespace.clone().into();
             DesiredChild { id: ObjectId::new(*kind, &self.identity.namespace, "x"), body, shared_fields: &[] }
         };
-        let children: Vec<_> = documents.iter().map(child).collect();
+        self.seal(documents.iter().map(child).collect())
+    }
+
+    /// Seals objects as if they had been generated.
+    pub(crate) fn seal(&self, children: Vec<DesiredChild>) -> Vec<Sealed> {
         let subject = Subject { identity: &self.identity, fixed: &[] };
         let rewritten = Rewritten(children.clone());
         let admitted = guard(&subject, &children, rewritten, &Grants::default()).expect("admitted");
         seal(&Gateway::INFO, &self.identity, admitted, &Touched::new())
     }
 
-    fn plan(&self, sealed: &[Sealed]) -> Plan {
+    pub(crate) fn plan(&self, sealed: &[Sealed]) -> Plan {
         let view = CacheView { cache: &self.cache, uid: &self.identity.uid };
         diff(&self.parent, &self.identity.uid, sealed, &view, &self.memory.accepted)
     }
 
+    /// A new process knows nothing of the answers; it sees what the server has.
+    pub(crate) async fn start_again(&mut self, sealed: &[Sealed]) {
+        self.memory = Memory::default();
+        self.cache = empty_cache();
+        for wanted in sealed {
+            let live = self.cluster.get(&wanted.id).await.expect("a read").expect("it exists");
+            self.cache.watch(wanted.id.kind, Some(wanted.id.clone()), Seen::There(live));
+        }
+    }
+
     /// Takes in an object as a watch does.
-    async fn see(&self, object: &DynamicObject) {
+    pub(crate) async fn see(&self, object: &DynamicObject) {
         let kind = object.types.as_ref().map(|types| types.kind.clone()).unwrap_or_default();
         let kind = ChildKind::ALL.into_iter().find(|k| k.info().kind == kind).expect("a child kind");
         let id = ObjectId::new(kind, &self.identity.namespace, &object.name_any());
@@ -94,7 +109,20 @@ impl Stages {
     }
 
     /// Applies documents; returns the objects of which the server did not take every field as it was sent.
-    async fn apply(&mut self, sealed: &[Sealed]) -> Vec<ObjectId> {
+    pub(crate) async fn apply(&mut self, sealed: &[Sealed]) -> Vec<ObjectId> {
+        let applied = self.applied(sealed).await;
+        for outcome in &applied.outcomes {
+            assert!(outcome.result.is_ok(), "{}: {:?}", outcome.id, outcome.result);
+        }
+        applied.not_taken
+    }
+
+    /// Applies documents; returns how each of them ended.
+    pub(crate) async fn outcomes(&mut self, sealed: &[Sealed]) -> Vec<Outcome> {
+        self.applied(sealed).await.outcomes
+    }
+
+    async fn applied(&mut self, sealed: &[Sealed]) -> Applied {
         let plan = self.plan(sealed);
         let stage = Stage {
             cluster: &self.cluster,
@@ -103,11 +131,7 @@ impl Stages {
             identity: &self.identity,
             now: Instant::now(),
         };
-        let applied = apply(&stage, &plan, sealed, &mut self.memory).await;
-        for outcome in &applied.outcomes {
-            assert!(outcome.result.is_ok(), "{}: {:?}", outcome.id, outcome.result);
-        }
-        applied.not_taken
+        apply(&stage, &plan, sealed, &mut self.memory).await
     }
 }
 
@@ -290,10 +314,86 @@ fn zeros_of_optional_kinds() -> Vec<(ChildKind, Value)> {
     ]
 }
 
+/// The same for the kinds that only policies add.
+fn zeros_of_added_kinds() -> Vec<(ChildKind, Value)> {
+    let endpoint = json!({
+        "port": "http",
+        "path": "",
+        "params": {},
+        "honorLabels": false,
+        "metricRelabelings": [{"sourceLabels": [], "modulus": 0, "replacement": ""}, {}],
+    });
+    vec![
+        (
+            ChildKind::PeerAuthentication,
+            json!({"metadata": {"labels": {}}, "spec": {
+                "selector": {"matchLabels": {"app": ""}},
+                "mtls": {},
+                "portLevelMtls": {"80": {"mode": "UNSET"}},
+            }}),
+        ),
+        (
+            ChildKind::DestinationRule,
+            json!({"spec": {
+                "host": "x",
+                "exportTo": [],
+                "subsets": [{"name": "a", "labels": {}, "trafficPolicy": {}}],
+                "trafficPolicy": {
+                    "connectionPool": {"http": {"maxRetries": 0, "useClientProtocol": false}, "tcp": {"maxConnections": 0, "connectTimeout": "1s"}},
+                    "loadBalancer": {"simple": "UNSPECIFIED"},
+                    "outlierDetection": {"consecutive5xxErrors": 0, "interval": "1s", "splitExternalLocalOriginErrors": false},
+                    "portLevelSettings": [{"port": {"number": 80}, "tls": {"mode": "SIMPLE", "sni": "", "subjectAltNames": []}}],
+                },
+                "workloadSelector": {"matchLabels": {"app": "x"}},
+            }}),
+        ),
+        (
+            ChildKind::NetworkPolicy,
+            json!({"spec": {
+                "podSelector": {"matchLabels": {"app": ""}, "matchExpressions": []},
+                "policyTypes": [],
+                "egress": [{}, {"to": [], "ports": []}],
+                "ingress": [{
+                    "from": [{"podSelector": {}, "namespaceSelector": {}}, {"ipBlock": {"cidr": "10.0.0.0/8", "except": []}}],
+                    "ports": [{}, {"protocol": "", "port": 80, "endPort": 90}, {"port": "http", "protocol": "UDP"}],
+                }],
+            }}),
+        ),
+        (
+            ChildKind::ServiceMonitor,
+            json!({"spec": {
+                "endpoints": [endpoint, {"targetPort": 80, "scheme": null}],
+                "selector": {"matchLabels": {"app": ""}, "matchExpressions": []},
+                "namespaceSelector": {"matchNames": []},
+                "jobLabel": "",
+                "sampleLimit": 0,
+                "targetLabels": [],
+            }}),
+        ),
+        (
+            ChildKind::PodMonitor,
+            json!({"spec": {
+                "podMetricsEndpoints": [endpoint, {"portNumber": 80}],
+                "selector": {"matchLabels": {"app": ""}},
+                "podTargetLabels": [],
+                "targetLimit": 0,
+            }}),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn zero_values_of_added_kinds_are_applied_once() {
+    let documents = zeros_of_added_kinds();
+    assert!(documents.iter().map(|(kind, _)| *kind).eq(added_kinds::all()), "every kind");
+    applied_once(added_kinds::world("added-zeros").await, &documents).await;
+}
+
 #[tokio::test]
 async fn zero_values_are_applied_once() {
     let documents = zeros();
-    assert_eq!(documents.len(), ChildKind::ALL.into_iter().filter(|kind| !kind.optional()).count(), "every kind");
+    let built_in = |kind: &ChildKind| !kind.optional() && !kind.added_only();
+    assert_eq!(documents.len(), ChildKind::ALL.into_iter().filter(built_in).count(), "every kind");
     applied_once(World::without_operator("zeros").await, &documents).await;
 }
 
@@ -303,7 +403,8 @@ async fn zero_values_of_optional_kinds_are_applied_once() {
     let world = World::on(plane, "optional-zeros").await;
     gateway_api::install(&world).await;
     let documents = zeros_of_optional_kinds();
-    assert_eq!(documents.len(), ChildKind::ALL.into_iter().filter(|kind| kind.optional()).count(), "every kind");
+    let optional = |kind: &ChildKind| kind.optional() && !kind.added_only();
+    assert_eq!(documents.len(), ChildKind::ALL.into_iter().filter(optional).count(), "every kind");
     let client = world.client.clone();
     applied_once(world, &documents).await;
     gateway_api::remove(&client).await;
@@ -324,13 +425,7 @@ async fn applied_once(world: World, documents: &[(ChildKind, Value)]) {
     assert!(learnt.is_empty(), "fields that the server changed: {learnt:#?}");
     assert!(stages.plan(&sealed).is_empty(), "{}", stages.plan(&sealed).show(true));
 
-    // A new process knows nothing of the answers; it sees what the server has.
-    stages.memory = Memory::default();
-    stages.cache = empty_cache();
-    for wanted in &sealed {
-        let live = stages.cluster.get(&wanted.id).await.expect("a read").expect("it exists");
-        stages.cache.watch(wanted.id.kind, Some(wanted.id.clone()), Seen::There(live));
-    }
+    stages.start_again(&sealed).await;
     assert!(stages.plan(&sealed).is_empty(), "{}", stages.plan(&sealed).show(true));
     drop(stages.world);
 }

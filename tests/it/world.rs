@@ -3,6 +3,7 @@
 //! about, it fails when the operator asked for something that it has no right to.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -21,7 +22,10 @@ use igw::{
     scope::Scope,
 };
 use k8s_openapi::{
-    api::rbac::v1::{ClusterRole, ClusterRoleBinding},
+    api::{
+        authorization::v1::SubjectAccessReview,
+        rbac::v1::{ClusterRole, ClusterRoleBinding},
+    },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
@@ -45,6 +49,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Events are sent at once, one after the other.
 const EVENT_PATIENCE: Duration = Duration::from_secs(10);
 
+/// The ServiceAccount of an operator with other rights than the others have.
+const OWN_ACCOUNT: &str = "operator";
+
 /// Becomes the supervisor of the control plane when this binary was started to be one.
 #[test]
 fn supervise() {
@@ -56,8 +63,6 @@ pub(crate) struct World {
     pub(crate) plane: &'static ControlPlane,
     /// Whether nobody damages the plane.
     steady: bool,
-    /// Who the operator is for the API server.
-    user: String,
     /// Administrator.
     pub(crate) client: Client,
     pub(crate) namespace: String,
@@ -69,6 +74,11 @@ pub(crate) struct World {
     pub(crate) policies: policies::Options,
     /// The program whose children run policies.
     pub(crate) engine: PathBuf,
+    /// Kinds that policies may be granted to add, for an operator that is started after this: it is then a ServiceAccount of
+    /// its own, with the role that `igw rbac` prints for them.
+    pub(crate) added_kinds: BTreeSet<ChildKind>,
+    /// Whether the operator may do less than the role says.
+    restricted: bool,
     running: Option<Running>,
 }
 
@@ -113,7 +123,7 @@ pub(crate) async fn breakable_plane() -> (&'static ControlPlane, tokio::sync::Mu
 
 /// Applies what `igw install` prints, without the Deployment: the operator runs in the test.
 async fn install(client: &Client) {
-    let text = igw::cli::install(IMAGE, NAMESPACE).expect("manifests");
+    let text = igw::cli::install(IMAGE, NAMESPACE, &BTreeSet::new()).expect("manifests");
     let objects: Vec<DynamicObject> = serde_saphyr::from_multiple(&text).expect("YAML");
     for object in objects {
         let types = object.types.clone().expect("apiVersion and kind");
@@ -156,15 +166,16 @@ pub(crate) async fn kubectl(plane: &ControlPlane, args: &[&str]) -> (String, boo
 /// Fails a test whose operator asked for something that it has no right to.
 impl Drop for World {
     fn drop(&mut self) {
-        // Operators that are to be refused something are other users. An API server that has just been started may refuse
-        // what is allowed, so the planes that tests damage are left out.
-        if std::thread::panicking() || self.user != operator_user() || !self.steady {
+        // Some operators are to be refused something. An API server that has just been started may refuse what is allowed, so the
+        // planes that tests damage are left out.
+        if std::thread::panicking() || self.restricted || !self.steady {
             return;
         }
         let denied = self.plane.audit().read_denied().expect("an audit log");
+        let user = self.user();
         let ours = |entry: &&AuditEntry| {
             let namespace = entry.object_ref.as_ref().map_or("", |object| object.namespace.as_str());
-            entry.user.username == self.user && (namespace.is_empty() || namespace == self.namespace)
+            entry.user.username == user && (namespace.is_empty() || namespace == self.namespace)
         };
         let ours: Vec<_> =
             denied.iter().filter(ours).map(|entry| format!("{} {}", entry.verb, entry.request_uri)).collect();
@@ -203,13 +214,14 @@ impl World {
         Self {
             plane,
             steady: false,
-            user: operator_user(),
             client,
             namespace,
             look_again,
             agents,
             policies,
             engine,
+            added_kinds: BTreeSet::new(),
+            restricted: false,
             running: None,
         }
     }
@@ -222,34 +234,84 @@ impl World {
 
     /// Starts the operator for the namespaces that a selector matches.
     pub(crate) async fn start_with(&mut self, selector: &str) {
-        self.launch(operator_config(self.plane).await, selector);
+        let config = self.config().await;
+        self.launch(config, selector);
         self.settled().await;
     }
 
     /// Starts the operator for this namespace as a user who may do less: a ServiceAccount bound to the generated role
     /// without what `keep` refuses (group, plural, verb). Waits for nothing.
     pub(crate) async fn start_restricted(&mut self, keep: impl Fn(&str, &str, &str) -> bool) {
-        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "restricted"}});
-        self.create(ChildKind::ServiceAccount, account).await;
-        self.user = format!("system:serviceaccount:{}:restricted", self.namespace);
-        self.restrict(keep).await;
-        let binding: ClusterRoleBinding = serde_json::from_value(json!({
-            "metadata": {"name": self.namespace},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": self.namespace},
-            "subjects": [{"kind": "ServiceAccount", "namespace": self.namespace, "name": "restricted"}],
-        }))
-        .expect("binding");
-        Api::all(self.client.clone()).create(&PostParams::default(), &binding).await.expect("a valid binding");
-        let token = self.plane.service_account_token(&self.namespace, "restricted").await.expect("a token");
-        let path = self.plane.kubeconfig_for_token(&self.user, &token).expect("a kubeconfig");
-        let kubeconfig = Kubeconfig::read_from(path).expect("a kubeconfig");
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("config");
+        self.restricted = true;
+        let config = self.own_account(keep).await;
         self.launch(config, &format!("kubernetes.io/metadata.name={}", self.namespace));
     }
 
-    /// Gives the restricted user exactly what `keep` leaves of the generated role.
+    /// Who the operator is for the API server.
+    pub(crate) fn user(&self) -> String {
+        if self.restricted || !self.added_kinds.is_empty() {
+            format!("system:serviceaccount:{}:{OWN_ACCOUNT}", self.namespace)
+        } else {
+            operator_user()
+        }
+    }
+
+    /// The configuration of a client that is the operator of this world, with exactly the rights that it needs.
+    pub(crate) async fn config(&self) -> Config {
+        if self.added_kinds.is_empty() {
+            return operator_config(self.plane).await;
+        }
+        let config = self.own_account(|_, _, _| true).await;
+        within("the operator to have its rights", self.until_allowed()).await;
+        config
+    }
+
+    /// Waits until the API server knows of the operator's own account what it was just told.
+    async fn until_allowed(&self) {
+        let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
+        for kind in &self.added_kinds {
+            let info = kind.info();
+            let resource = json!({"group": info.group, "resource": info.plural, "verb": "list"});
+            let review = json!({"metadata": {}, "spec": {"user": self.user(), "resourceAttributes": resource}});
+            let review: SubjectAccessReview = serde_json::from_value(review).expect("a review");
+            loop {
+                let answer = reviews.create(&PostParams::default(), &review).await.expect("an answer");
+                if answer.status.is_some_and(|status| status.allowed) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    /// Makes the operator a ServiceAccount of the namespace, bound to what `keep` leaves of the generated role.
+    async fn own_account(&self, keep: impl Fn(&str, &str, &str) -> bool) -> Config {
+        self.restrict(keep).await;
+        let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OWN_ACCOUNT}});
+        let params = PatchParams::apply("test");
+        self.api(ChildKind::ServiceAccount)
+            .patch(OWN_ACCOUNT, &params, &Patch::Apply(&account))
+            .await
+            .expect("an account");
+        let binding = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": self.namespace},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": self.namespace},
+            "subjects": [{"kind": "ServiceAccount", "namespace": self.namespace, "name": OWN_ACCOUNT}],
+        });
+        let bindings: Api<ClusterRoleBinding> = Api::all(self.client.clone());
+        bindings.patch(&self.namespace, &params, &Patch::Apply(&binding)).await.expect("a valid binding");
+        let token = self.plane.service_account_token(&self.namespace, OWN_ACCOUNT).await.expect("a token");
+        let path = self.plane.kubeconfig_for_token(&self.user(), &token).expect("a kubeconfig");
+        let kubeconfig = Kubeconfig::read_from(path).expect("a kubeconfig");
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("config")
+    }
+
+    /// Gives the operator's own account exactly what `keep` leaves of the generated role.
     pub(crate) async fn restrict(&self, keep: impl Fn(&str, &str, &str) -> bool) {
-        let mut role: ClusterRole = serde_saphyr::from_str(&igw::cli::rbac().expect("role")).expect("YAML");
+        let mut role: ClusterRole =
+            serde_saphyr::from_str(&igw::cli::rbac(&self.added_kinds).expect("role")).expect("YAML");
         let mut rules = Vec::new();
         for rule in role.rules.take().into_iter().flatten() {
             let group = rule.api_groups.iter().flatten().next().cloned().unwrap_or_default();
@@ -275,7 +337,8 @@ impl World {
         let client = cluster::kube::client(config).expect("client");
         let scope = Scope::new(selector).expect("selector");
         let (look_again, agents) = (self.look_again, self.agents.clone());
-        let (policies, engine) = (self.policies.clone(), Some(self.engine.clone()));
+        let policies = policies::Options { added_kinds: self.added_kinds.clone(), ..self.policies.clone() };
+        let engine = Some(self.engine.clone());
         let options = Options { scope, look_again, agents, policies, engine, ..Options::default() };
         let operator = Operator::new(client, options).expect("operator");
         let shared = operator.shared();
@@ -489,7 +552,7 @@ impl World {
     pub(crate) async fn calls(&self) -> Calls {
         let mut audit = self.plane.audit();
         audit.read_settled(&self.client).await.expect("an audit log");
-        Calls { audit, client: self.client.clone(), namespace: self.namespace.clone(), user: self.user.clone() }
+        Calls { audit, client: self.client.clone(), namespace: self.namespace.clone(), user: self.user() }
     }
 
     /// Events about objects of the namespace, as `Reason: note`.

@@ -1,11 +1,6 @@
 //! `igw policy run`: a module on the objects that custom resources become.
 
-use std::{
-    collections::HashSet,
-    fmt::{Display, Write as _},
-    fs,
-    path::PathBuf,
-};
+use std::{fmt::Write as _, fs, path::PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -23,7 +18,7 @@ use crate::{
         engine::{Call, Engine, Loaded},
         grants::Grants,
         limits::Limits,
-        paths::added::Refusal,
+        paths::added,
     },
     reconcile::{
         diff::Field,
@@ -118,37 +113,25 @@ fn key(object: &Value) -> [&str; 4] {
 
 /// The objects as the guard admits them.
 fn admit(given: &Given, after: Vec<Value>, grants: &Grants) -> Result<Vec<Value>, Error> {
-    let refused = |error: &dyn Display| format!("failed to admit what the policy made: {error}");
-    let (mut children, mut others) = (Vec::new(), Vec::new());
+    let mut children = Vec::with_capacity(after.len());
     for body in after {
         let [api_version, kind, namespace, name] = key(&body);
         let known = |known: &ChildKind| known.info().kind == kind && known.info().api_version() == api_version;
-        match ChildKind::ALL.into_iter().find(known) {
-            Some(kind) => {
-                let id = ObjectId::new(kind, namespace, name);
-                children.push(DesiredChild { id, body, shared_fields: &[] });
-            }
-            None => others.push(body),
-        }
+        let Some(kind) = ChildKind::ALL.into_iter().find(known) else {
+            let possible: Vec<_> = added::KINDS.iter().map(|added| added.child.info()).collect();
+            let possible: Vec<_> = possible.iter().map(|i| format!("{} ({})", i.kind, i.api_version())).collect();
+            return Err(format!(
+                "failed to admit what the policy made: {kind} {namespace}/{name} ({api_version}) may not be added; possible are {}",
+                possible.join(", ")
+            )
+            .into());
+        };
+        children.push(DesiredChild { id: ObjectId::new(kind, namespace, name), body, shared_fields: &[] });
     }
     let subject = Subject { identity: &given.identity, fixed: given.fixed };
-    let admitted = guard::check(&subject, &given.generated, children, grants).map_err(|error| refused(&error))?;
-    let mut keys = HashSet::new();
-    for body in &others {
-        let [api_version, kind, namespace, name] = key(body);
-        let shown = format!("{kind} {namespace}/{name}");
-        if !keys.insert(key(body)) {
-            return Err(refused(&format!("{shown} is there twice")).into());
-        }
-        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        guard::added(&given.identity, &given.generated, (group, kind), body, grants).map_err(
-            |refusal| match refusal {
-                None => refused(&format!("{shown} may not be added: its kind is not granted")),
-                Some(Refusal { path, why }) => refused(&format!("{shown} may not be added with a {path} which {why}")),
-            },
-        )?;
-    }
-    Ok(admitted.into_iter().map(|child| child.body).chain(others).collect())
+    let admitted = guard::check(&subject, &given.generated, children, grants)
+        .map_err(|violation| format!("failed to admit what the policy made: {violation}"))?;
+    Ok(admitted.into_iter().map(|child| child.body).collect())
 }
 
 /// What is different, object by object and field by field.

@@ -14,59 +14,24 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::metadata::reserved;
+use crate::object::ChildKind;
 
 /// A kind that can be added.
 #[derive(Debug)]
 pub struct AddedKind {
-    /// API group, empty for the core group.
-    pub group: &'static str,
-    /// Version inside the group.
-    pub version: &'static str,
-    /// Kind.
-    pub kind: &'static str,
-    /// Plural, as in a path.
-    pub plural: &'static str,
+    /// Which kind.
+    pub child: ChildKind,
     shape: &'static Shape,
 }
 
 /// Every kind that can be added.
 pub static KINDS: [AddedKind; 6] = [
-    AddedKind { group: "", version: "v1", kind: "ConfigMap", plural: "configmaps", shape: &plain::CONFIG_MAP },
-    AddedKind {
-        group: "networking.k8s.io",
-        version: "v1",
-        kind: "NetworkPolicy",
-        plural: "networkpolicies",
-        shape: &network::NETWORK_POLICY,
-    },
-    AddedKind {
-        group: "security.istio.io",
-        version: "v1",
-        kind: "PeerAuthentication",
-        plural: "peerauthentications",
-        shape: &istio::PEER_AUTHENTICATION,
-    },
-    AddedKind {
-        group: "networking.istio.io",
-        version: "v1",
-        kind: "DestinationRule",
-        plural: "destinationrules",
-        shape: &istio::DESTINATION_RULE,
-    },
-    AddedKind {
-        group: "monitoring.coreos.com",
-        version: "v1",
-        kind: "ServiceMonitor",
-        plural: "servicemonitors",
-        shape: &monitoring::SERVICE_MONITOR,
-    },
-    AddedKind {
-        group: "monitoring.coreos.com",
-        version: "v1",
-        kind: "PodMonitor",
-        plural: "podmonitors",
-        shape: &monitoring::POD_MONITOR,
-    },
+    AddedKind { child: ChildKind::ConfigMap, shape: &plain::CONFIG_MAP },
+    AddedKind { child: ChildKind::NetworkPolicy, shape: &network::NETWORK_POLICY },
+    AddedKind { child: ChildKind::PeerAuthentication, shape: &istio::PEER_AUTHENTICATION },
+    AddedKind { child: ChildKind::DestinationRule, shape: &istio::DESTINATION_RULE },
+    AddedKind { child: ChildKind::ServiceMonitor, shape: &monitoring::SERVICE_MONITOR },
+    AddedKind { child: ChildKind::PodMonitor, shape: &monitoring::POD_MONITOR },
 ];
 
 /// What an added object may refer to.
@@ -91,10 +56,16 @@ pub struct Refusal {
     pub why: &'static str,
 }
 
+/// What objects of a kind may say, when it can be added.
+#[must_use]
+pub fn of(child: ChildKind) -> Option<&'static AddedKind> {
+    KINDS.iter().find(|known| known.child == child)
+}
+
 /// The kind of this group and name, when it can be added.
 #[must_use]
 pub fn kind(group: &str, kind: &str) -> Option<&'static AddedKind> {
-    KINDS.iter().find(|known| known.group == group && known.kind == kind)
+    KINDS.iter().find(|known| known.child.info().group == group && known.child.info().kind == kind)
 }
 
 impl AddedKind {
@@ -103,14 +74,13 @@ impl AddedKind {
     /// # Errors
     /// The first thing in it that an added object must not say.
     pub fn check(&self, own: &Own<'_>, body: &Value) -> Result<(), Refusal> {
-        let api_version =
-            if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) };
+        let info = self.child.info();
         let refuse = |path: &str, why| Err(Refusal { path: path.into(), why });
         let Some(document) = body.as_object() else { return refuse(".", "is no object") };
-        if body.get("apiVersion").and_then(Value::as_str) != Some(&api_version) {
+        if body.get("apiVersion").and_then(Value::as_str) != Some(&info.api_version()) {
             return refuse(".apiVersion", "is not the version that the operator watches");
         }
-        if body.get("kind").and_then(Value::as_str) != Some(self.kind) {
+        if body.get("kind").and_then(Value::as_str) != Some(info.kind) {
             return refuse(".kind", "is another kind");
         }
         let Some(metadata) = body.get("metadata") else { return refuse(".metadata", "must be there") };

@@ -17,8 +17,8 @@ pub enum Violation {
     /// An object was there and is missing.
     #[error("{0} was dropped")]
     Dropped(ObjectId),
-    /// An object of a kind that was not granted.
-    #[error("{0} was added without the grant addKinds")]
+    /// An object of a kind that was not granted, or a kind that none can be granted.
+    #[error("{0} was added, or changed after another policy had added it, without the grant addKinds")]
     Added(ObjectId),
     /// An added object says what objects of its kind must not.
     #[error("{object} was added with {path}, which {why}")]

@@ -133,18 +133,11 @@ pub fn parents() -> Vec<GroupKind> {
 /// The kinds of objects that a policy can be shown: those that are generated, and those that policies may add.
 #[must_use]
 pub fn children() -> Vec<GroupKind> {
-    let generated = ChildKind::ALL.iter().map(|child| child.info()).map(|info| kind(info.group, info.kind));
-    let mut known = generated.collect::<Vec<_>>();
-    for added in added_kinds() {
-        if !known.contains(&added) {
-            known.push(added);
-        }
-    }
-    known
+    ChildKind::ALL.iter().map(|child| child.info()).map(|info| kind(info.group, info.kind)).collect()
 }
 
 fn added_kinds() -> Vec<GroupKind> {
-    added::KINDS.iter().map(|added| kind(added.group, added.kind)).collect()
+    added::KINDS.iter().map(|added| added.child.info()).map(|info| kind(info.group, info.kind)).collect()
 }
 
 fn kind(group: &str, kind: &str) -> GroupKind {

@@ -42,8 +42,8 @@ pub struct PolicyStatus {
 }
 
 /// The module that runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct RunningModule {
     /// What it calls itself.
     pub name: String,
@@ -60,8 +60,8 @@ pub struct RunningModule {
 }
 
 /// A custom resource that is held, or that the policy failed on.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", default)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct FailedSample {
     /// Its kind.
     pub kind: String,
@@ -72,6 +72,6 @@ pub struct FailedSample {
     /// Why, in one word: see the reference of conditions.
     pub reason: String,
     /// Where in its objects, without any value.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
 }

@@ -1,4 +1,5 @@
-//! Definitions that do not come with Kubernetes: those of the Gateway API, from their Go module. Go keeps what it has fetched.
+//! Definitions that do not come with Kubernetes: those of the Gateway API, of Istio and of the Prometheus operator, from their
+//! Go modules. Go keeps what it has fetched.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,9 +11,10 @@ use serde::Deserialize;
 
 use crate::go_build::NO_GO;
 
-/// The Go module that requires the one with the definitions.
-const MODULE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/gateway-api");
-const GATEWAY_API: &str = "sigs.k8s.io/gateway-api";
+/// The Go modules that require those with the definitions. They are two, because what needs the Gateway API does without
+/// the others.
+const FOR_GATEWAY_API: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/gateway-api");
+const FOR_ADDED_KINDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/added-kinds");
 
 /// What `go mod download -json` says.
 #[derive(Default, Deserialize)]
@@ -25,23 +27,39 @@ struct Downloaded {
 /// The folder with the CustomResourceDefinitions of the Gateway API, standard channel, one file each
 /// (`gateway.networking.k8s.io_httproutes.yaml`). The first call fetches them.
 pub fn gateway_api() -> Result<PathBuf> {
+    inside(FOR_GATEWAY_API, "sigs.k8s.io/gateway-api", "config/crd/standard")
+}
+
+/// The file with the CustomResourceDefinitions of Istio, all in one. The first call fetches it.
+pub fn istio() -> Result<PathBuf> {
+    inside(FOR_ADDED_KINDS, "istio.io/api", "kubernetes/customresourcedefinitions.gen.yaml")
+}
+
+/// The folder with the CustomResourceDefinitions of the Prometheus operator, one file each
+/// (`monitoring.coreos.com_podmonitors.yaml`). The first call fetches them.
+pub fn prometheus_operator() -> Result<PathBuf> {
+    inside(FOR_ADDED_KINDS, "github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd")
+}
+
+/// Something inside a Go module that another one, in `folder`, requires.
+fn inside(folder: &str, module: &str, what: &str) -> Result<PathBuf> {
     let output = Command::new("go")
-        .args(["mod", "download", "-json", GATEWAY_API])
-        .current_dir(MODULE)
+        .args(["mod", "download", "-json", module])
+        .current_dir(folder)
         .stdin(Stdio::null())
         .output()
         .context(NO_GO)?;
     let said: Downloaded = serde_json::from_slice(&output.stdout).unwrap_or_default();
     if !output.status.success() || said.dir.is_empty() {
         bail!(
-            "cannot fetch {GATEWAY_API}: {}{}\nthe first time it needs the network (see `go help environment`, GOPROXY)",
+            "cannot fetch {module}: {}{}\nthe first time it needs the network (see `go help environment`, GOPROXY)",
             said.error,
             String::from_utf8_lossy(&output.stderr).trim()
         );
     }
-    let folder = Path::new(&said.dir).join("config/crd/standard");
-    if !folder.is_dir() {
-        bail!("{GATEWAY_API} has no definitions in {}", folder.display());
+    let found = Path::new(&said.dir).join(what);
+    if !found.exists() {
+        bail!("{module} has no definitions in {}", found.display());
     }
-    Ok(folder)
+    Ok(found)
 }

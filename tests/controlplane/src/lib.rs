@@ -43,7 +43,7 @@ mod toolchain;
 pub use audit::{Audit, AuditEntry, AuditObject, AuditResponse, AuditUser};
 pub use cards::CardServer;
 pub use credentials::User;
-pub use definitions::gateway_api;
+pub use definitions::{gateway_api, istio, prometheus_operator};
 pub use handle::Supervisor;
 pub use instance::{ControlPlane, Options};
 pub use ports::free_port;

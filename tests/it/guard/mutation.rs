@@ -85,6 +85,12 @@ pub(super) fn places(kind: ChildKind) -> Vec<Place> {
         ChildKind::ConfigMap => schema::<ConfigMap>(),
         // Their types are not Kubernetes' own; a policy may change their metadata alone, as of a ServiceAccount.
         ChildKind::ApiGateway | ChildKind::HttpRoute => Value::Null,
+        // Never generated, and judged as a whole: see `paths/added/tests.rs` and `rules.rs`.
+        ChildKind::PeerAuthentication
+        | ChildKind::DestinationRule
+        | ChildKind::NetworkPolicy
+        | ChildKind::ServiceMonitor
+        | ChildKind::PodMonitor => Value::Null,
     };
     let mut found = Vec::new();
     walk(&schema, &mut Vec::new(), &mut found);

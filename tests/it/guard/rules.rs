@@ -344,6 +344,8 @@ fn autoscalers_keep_their_target() {
     refused(set(|spec| spec["scaleTargetRef"]["name"] = "other".into()), ".spec.scaleTargetRef.name");
     refused(set(|spec| spec["behavior"] = json!({})), ".spec.behavior");
     refused(set(|spec| spec["maxReplicas"] = Value::Null), ".spec.maxReplicas");
+    // Nought is not sent, so it is none at all.
+    refused(set(|spec| spec["maxReplicas"] = json!(0)), ".spec.maxReplicas");
     wrong_type(set(|spec| spec["minReplicas"] = json!("3")));
 }
 
@@ -497,6 +499,32 @@ fn an_added_container_is_confined() {
     allowed(add(&images(), json!({"runAsUser": 1000, "readOnlyRootFilesystem": true, "privileged": false})));
     wrong_type(add(&security, json!({"privileged": "true"})));
     wrong_type(add(&security, json!("none")));
+}
+
+/// What is empty is not sent, so it says nothing and must not pass for something that was said.
+#[test]
+fn what_is_empty_does_not_stand_for_a_confinement_or_an_image() {
+    let with = |field: &str, value: Value| {
+        let mut container = sidecar();
+        container[field] = value;
+        pod(&images(), |pod| list(pod, "containers").push(container))
+    };
+    let filled = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    for context in [
+        json!([]),
+        json!({}),
+        json!({"capabilities": []}),
+        json!({"capabilities": {"drop": {}}, "allowPrivilegeEscalation": []}),
+        json!({"allowPrivilegeEscalation": {}, "capabilities": {"add": [], "drop": []}}),
+    ] {
+        let mut admitted = allowed(with("securityContext", context.clone()));
+        let body = of_kind(&mut admitted, ChildKind::Deployment);
+        igw::object::normal::normalise(ChildKind::Deployment, body);
+        assert_eq!(body["spec"]["template"]["spec"]["containers"][1]["securityContext"], filled, "{context}");
+    }
+    for image in [Value::Null, json!([]), json!({})] {
+        needs(with("image", image), Grant::Images);
+    }
 }
 
 #[test]
@@ -710,6 +738,54 @@ fn objects_are_added_by_grant_and_under_our_names() {
     workload.id.name = "complete-two".into();
     workload.body["metadata"]["name"] = "complete-two".into();
     assert!(matches!(add(&everything(), workload), Err(Violation::Added(_))), "no grant adds a workload");
+}
+
+fn network_policy(mut spec: Value) -> DesiredChild {
+    spec["podSelector"] = json!({"matchLabels": {"app": "complete"}});
+    let metadata = json!({"name": "complete-extra", "namespace": "gateway-complete"});
+    DesiredChild {
+        id: ObjectId::new(ChildKind::NetworkPolicy, "gateway-complete", "complete-extra"),
+        body: json!({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}),
+        shared_fields: &[],
+    }
+}
+
+/// What one policy has added stands among the objects of the next.
+#[test]
+fn a_later_policy_changes_what_an_earlier_one_added_only_if_it_could_have_added_it() {
+    let adds = |group: &str, kind: &str| Grants {
+        add_kinds: vec![GroupKind { group: group.into(), kind: kind.into() }],
+        ..none()
+    };
+    let granted = adds("networking.k8s.io", "NetworkPolicy");
+    let generated = generated(PAGE);
+    let mut before = generated.clone();
+    before.push(network_policy(json!({"policyTypes": ["Ingress"]})));
+    let before = allowed(judge(&generated, before, &granted));
+    let change = |grants: &Grants, change: &dyn Fn(&mut Value)| {
+        let mut after = before.clone();
+        change(of_kind(&mut after, ChildKind::NetworkPolicy));
+        judge(&before, after, grants)
+    };
+    let wider = |body: &mut Value| body["spec"]["ingress"] = json!([{}]);
+    let everybodys = |body: &mut Value| body["spec"]["podSelector"] = json!({});
+    let label = |body: &mut Value| body["metadata"]["labels"] = json!({"team": "a"});
+    allowed(change(&none(), &|_| ()));
+    allowed(change(&granted, &wider));
+    allowed(change(&granted, &label));
+    assert!(matches!(change(&none(), &wider), Err(Violation::Added(_))));
+    assert!(matches!(change(&none(), &label), Err(Violation::Added(_))));
+    assert!(matches!(change(&adds("security.istio.io", "PeerAuthentication"), &wider), Err(Violation::Added(_))));
+    assert!(matches!(change(&granted, &everybodys), Err(Violation::AddedContent { .. })));
+    let dropped = judge(&before, generated.clone(), &granted).err();
+    assert!(matches!(dropped, Some(Violation::Dropped(id)) if id.kind == ChildKind::NetworkPolicy));
+
+    // A ConfigMap may have been generated: its content stays, whoever made it.
+    let mut before = generated.clone();
+    before.push(map("gateway-complete", "complete-extra"));
+    let mut after = before.clone();
+    of_kind(&mut after, ChildKind::ConfigMap)["data"]["a"] = "other".into();
+    refused(judge(&before, after, &everything()), ".data.a");
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::{KINDS, Own, kind};
+use super::{KINDS, Own, kind, of};
+use crate::object::ChildKind;
 
 const OWN: Own<'static> = Own { namespace: "ns", name: "gw", children: &["gw", "gw-hpa"], services: &["gw"] };
 
 fn check(name: &str, mut rest: Value) -> Result<(), String> {
-    let known = KINDS.iter().find(|known| known.kind == name).expect("a known kind");
-    let prefix = if known.group.is_empty() { String::new() } else { format!("{}/", known.group) };
-    rest["apiVersion"] = format!("{prefix}{}", known.version).into();
+    let known = KINDS.iter().find(|known| known.child.info().kind == name).expect("a known kind");
+    rest["apiVersion"] = known.child.info().api_version().into();
     rest["kind"] = name.into();
     if rest["metadata"].is_null() {
         rest["metadata"] = json!({"name": "gw-extra", "namespace": "ns", "labels": {"app": "gw", "team": "a"}});
@@ -27,6 +27,9 @@ fn the_list_is_closed() {
         assert!(kind(group, name).is_none(), "{group}/{name}");
     }
     assert!(kind("", "ConfigMap").is_some());
+    for child in ChildKind::ALL {
+        assert_eq!(of(child).is_some(), child.added_only() || child == ChildKind::ConfigMap, "{child}");
+    }
 }
 
 #[test]

@@ -1,0 +1,11 @@
+;; Adds an object of a kind that may be added, which this policy was not granted.
+;; load: ok
+;; rewrite: ok
+;; guard: ConfigMap team/shop-extra was added without the grant addKinds
+(data (i32.const 256) "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"shop-extra\",\"namespace\":\"team\"}}\00")
+(func (export "inference-gateway:policy/policy@1.0.0#rewrite")
+  (param $context i32) (param $context-length i32) (param $settings i32) (param $settings-length i32)
+  (param $objects i32) (param $count i32) (result i32)
+  (call $done
+    (call $with (local.get $objects) (local.get $count) (i32.const 256))
+    (i32.add (local.get $count) (i32.const 1))))
