@@ -28,11 +28,10 @@ const LAYERS: &[&[&str]] = &[
     &["reconcile::backoff"],
     &["reconcile::apply"],
     &["reconcile::prune", "reconcile::status"],
-    &["policies"],
     &["reconcile::memory"],
     &["telemetry"],
     // The driver; its report is a part of it.
-    &["reconcile", "reconcile::report"],
+    &["reconcile", "reconcile::report", "reconcile::verdict"],
     &["cluster::kube", "cards::fetch"],
     &["activity", "scope"],
     &["controller"],
