@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{Resource, core::ObjectMeta};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -24,6 +24,29 @@ pub struct ParentObject {
     pub metadata: ObjectMeta,
     spec: Option<Box<RawValue>>,
     status: Option<Box<RawValue>>,
+}
+
+/// A condition as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// Type.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `True`, `False` or `Unknown`.
+    pub status: String,
+    /// Reason.
+    #[serde(default)]
+    pub reason: String,
+    /// Message.
+    #[serde(default)]
+    pub message: String,
+    /// When the status last changed.
+    #[serde(default)]
+    pub last_transition_time: String,
+    /// Generation it was made from.
+    #[serde(default)]
+    pub observed_generation: i64,
 }
 
 impl Resource for ParentObject {

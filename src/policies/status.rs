@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::reason::NOT_REACHED;
 use crate::{
     object::ParentId,
+    parent::Condition,
     policy::{failure::clean, limits, resource::status::FailedSample},
-    reconcile::status::Condition,
 };
 
 /// Bytes of a status.

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -18,6 +17,7 @@ use crate::{
         ChildKind,
         live::{self, Live},
     },
+    parent::Condition,
 };
 
 /// What the stage decides from.
@@ -93,29 +93,6 @@ enum Rollout<'a> {
     Complete,
     Failed(&'a live::Condition),
     Conflict,
-}
-
-/// A condition as it is stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Condition {
-    /// Type.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// `True`, `False` or `Unknown`.
-    pub status: String,
-    /// Reason.
-    #[serde(default)]
-    pub reason: String,
-    /// Message.
-    #[serde(default)]
-    pub message: String,
-    /// When the status last changed.
-    #[serde(default)]
-    pub last_transition_time: String,
-    /// Generation it was made from.
-    #[serde(default)]
-    pub observed_generation: i64,
 }
 
 /// What to do with the new status.

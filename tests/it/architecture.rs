@@ -31,7 +31,7 @@ const LAYERS: &[&[&str]] = &[
     &["reconcile::memory"],
     &["telemetry"],
     // The driver; its report is a part of it.
-    &["reconcile", "reconcile::report"],
+    &["reconcile", "reconcile::report", "reconcile::verdict"],
     &["cluster::kube", "cards::fetch"],
     &["activity", "scope"],
     &["controller"],
