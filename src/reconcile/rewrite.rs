@@ -15,9 +15,10 @@ use crate::{
     kinds::ParentInfo,
     object::{ChildKind, DesiredChild, Identity, ObjectId, compare::compare, path::Path},
     policies::{
-        Chosen, PolicyId, Turn,
+        PolicyId,
         entry::{At, Broken, Runnable},
         reason::GUARD_VIOLATION,
+        select::{Chosen, Turn},
         tally::{Blame, Fare},
     },
     policy::{
