@@ -63,7 +63,9 @@ pub(super) fn containers(case: &Case<'_>, trail: &Trail<'_>, old: Option<&Value>
         }
         match old {
             Some((_, old)) => walk(case, &GENERATED, &trail, Some(old), Some(new))?,
-            None if new.get("image").is_none() => return Err(case.needs(Grant::Images, &trail, None, Some(new))),
+            None if given("image", new.get("image")).is_none() => {
+                return Err(case.needs(Grant::Images, &trail, None, Some(new)));
+            }
             None => walk(case, &ADDED, &trail, None, Some(new))?,
         }
     }

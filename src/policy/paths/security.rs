@@ -3,11 +3,12 @@
 use k8s_openapi::api::core::v1::SecurityContext;
 use serde_json::{Map, Value, json};
 
-use super::{Case, Outcome, typed};
+use super::{Case, Outcome, difference::given, typed};
 use crate::{object::path::Trail, policy::grants::Grant};
 
 /// Fills in, for every container of `after` that is not in `before`, what the level `restricted` asks for and the
-/// container leaves open. What the pod says for all its containers is not said again.
+/// container leaves open. What the pod says for all its containers is not said again. What is empty is left open too,
+/// whatever its type: it is taken for absent here, by the guard and by what is sent.
 pub fn confine(before: &Value, after: &mut Value) {
     const POD: &str = "/spec/template/spec";
     let lists = ["containers", "initContainers"];
@@ -31,7 +32,7 @@ pub fn confine(before: &Value, after: &mut Value) {
 }
 
 fn fill(container: &mut Map<String, Value>, pod: &Value) {
-    let absent = |map: &Map<String, Value>, key: &str| map.get(key).is_none_or(Value::is_null);
+    let absent = |map: &Map<String, Value>, key: &str| given(key, map.get(key)).is_none();
     if absent(container, "securityContext") {
         container.insert("securityContext".into(), json!({}));
     }
@@ -41,8 +42,7 @@ fn fill(container: &mut Map<String, Value>, pod: &Value) {
         context.insert("capabilities".into(), json!({}));
     }
     if let Some(Value::Object(capabilities)) = context.get_mut("capabilities")
-        && (absent(capabilities, "drop")
-            || capabilities.get("drop").and_then(Value::as_array).is_some_and(Vec::is_empty))
+        && absent(capabilities, "drop")
     {
         capabilities.insert("drop".into(), json!(["ALL"]));
     }

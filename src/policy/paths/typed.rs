@@ -29,6 +29,12 @@ pub(super) fn required<T: DeserializeOwned + Serialize>(
     }
 }
 
+/// A number that there must be: nought is not sent, because the server takes it for absent.
+pub(super) fn positive(case: &Case<'_>, trail: &Trail<'_>, old: Option<&Value>, new: Option<&Value>) -> Outcome {
+    required::<i32>(case, trail, old, new)?;
+    if new.and_then(Value::as_i64) > Some(0) { Ok(()) } else { Err(case.refused(trail, old, new)) }
+}
+
 /// Refuses what the server could not read.
 pub(super) fn readable<T: DeserializeOwned + Serialize>(case: &Case<'_>, trail: &Trail<'_>, value: &Value) -> Outcome {
     let wrong = |inside: String| {

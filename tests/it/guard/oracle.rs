@@ -83,7 +83,7 @@ fn restricted(leaf: &Leaf<'_>) -> bool {
     let ok = match leaf.path.iter().skip(leaf.position("securityContext")).map(String::as_str).collect::<Vec<_>>()[..] {
         ["allowPrivilegeEscalation" | "privileged"] => leaf.new == Some(&false.into()),
         ["runAsNonRoot"] => leaf.new == Some(&true.into()),
-        ["runAsUser"] => leaf.new == Some(&7.into()),
+        ["runAsUser"] => leaf.new.and_then(Value::as_i64).is_some_and(|user| user != 0),
         ["runAsGroup" | "readOnlyRootFilesystem"] => true,
         ["seccompProfile" | "appArmorProfile", ..] => {
             leaf.text_at(leaf.position("securityContext") + 1, &["type"]) == "RuntimeDefault"
@@ -244,14 +244,14 @@ const AUTOSCALER: &[Row] = &[
     ("metadata labels *", free_key),
     ("metadata annotations *", free_key),
     ("spec minReplicas", YES),
-    ("spec maxReplicas", |leaf| leaf.new.is_some()),
+    ("spec maxReplicas", |leaf| leaf.new.and_then(Value::as_i64) > Some(0)),
     ("spec metrics", YES),
 ];
 
 const PLAIN: &[Row] = &[("metadata labels *", free_key), ("metadata annotations *", free_key)];
 
 /// Whether the change from one document to the other is allowed.
-pub(super) fn allows(kind: ChildKind, before: &Value, after: &Value, grants: &Grants) -> bool {
+pub(crate) fn allows(kind: ChildKind, before: &Value, after: &Value, grants: &Grants) -> bool {
     let (Some(before), Some(after)) = (flat(before), flat(after)) else { return false };
     let rows = match kind {
         ChildKind::Deployment => DEPLOYMENT,

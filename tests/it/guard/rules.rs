@@ -344,6 +344,8 @@ fn autoscalers_keep_their_target() {
     refused(set(|spec| spec["scaleTargetRef"]["name"] = "other".into()), ".spec.scaleTargetRef.name");
     refused(set(|spec| spec["behavior"] = json!({})), ".spec.behavior");
     refused(set(|spec| spec["maxReplicas"] = Value::Null), ".spec.maxReplicas");
+    // Nought is not sent, so it is none at all.
+    refused(set(|spec| spec["maxReplicas"] = json!(0)), ".spec.maxReplicas");
     wrong_type(set(|spec| spec["minReplicas"] = json!("3")));
 }
 
@@ -497,6 +499,32 @@ fn an_added_container_is_confined() {
     allowed(add(&images(), json!({"runAsUser": 1000, "readOnlyRootFilesystem": true, "privileged": false})));
     wrong_type(add(&security, json!({"privileged": "true"})));
     wrong_type(add(&security, json!("none")));
+}
+
+/// What is empty is not sent, so it says nothing and must not pass for something that was said.
+#[test]
+fn what_is_empty_does_not_stand_for_a_confinement_or_an_image() {
+    let with = |field: &str, value: Value| {
+        let mut container = sidecar();
+        container[field] = value;
+        pod(&images(), |pod| list(pod, "containers").push(container))
+    };
+    let filled = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    for context in [
+        json!([]),
+        json!({}),
+        json!({"capabilities": []}),
+        json!({"capabilities": {"drop": {}}, "allowPrivilegeEscalation": []}),
+        json!({"allowPrivilegeEscalation": {}, "capabilities": {"add": [], "drop": []}}),
+    ] {
+        let mut admitted = allowed(with("securityContext", context.clone()));
+        let body = of_kind(&mut admitted, ChildKind::Deployment);
+        igw::object::normal::normalise(ChildKind::Deployment, body);
+        assert_eq!(body["spec"]["template"]["spec"]["containers"][1]["securityContext"], filled, "{context}");
+    }
+    for image in [Value::Null, json!([]), json!({})] {
+        needs(with("image", image), Grant::Images);
+    }
 }
 
 #[test]
