@@ -205,7 +205,7 @@ impl Operator {
         gauge("Generated objects in the cache.", "objects", |s| {
             s.context.cache.kinds().map(|kind| s.context.cache.count(kind) as u64).sum()
         });
-        let of_policies = |name, about, read: fn(&registry::Figures) -> u64| {
+        let of_policies = |name, about, read: fn(&registry::report::Figures) -> u64| {
             let policies = Arc::clone(&shared.context.policies);
             let all =
                 move || policies.figures().iter().map(|(policy, figures)| (policy.clone(), read(figures))).collect();

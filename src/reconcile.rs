@@ -49,7 +49,7 @@ use crate::{
     object::{ChildKind, Identity, ObjectId, PAUSED_ANNOTATION, ParentId, live::Live},
     parent::ParentObject,
     pods::Pods,
-    policies::{Policies, Selection},
+    policies::{Policies, select::Selection},
     policy::engine::Engine,
     telemetry::Metrics,
 };

@@ -27,8 +27,10 @@ use crate::{
     object::digest,
     parent::ParentObject,
     policies::{
-        Job, PolicyId, Source, SourceKey, StatusJob,
+        PolicyId, Source, SourceKey,
         entry::{At, Bytes},
+        load::Job,
+        report::StatusJob,
         status,
     },
     policy::{engine::Loaded, failure::Failure},

@@ -8,9 +8,11 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Chosen, PolicyId, Source, Turn,
+    PolicyId, Source,
     matching::Matcher,
     reason,
+    report::Written,
+    select::{Chosen, Turn},
     status::{Facts, ModuleFacts, Step},
     tally::Tally,
 };
@@ -144,7 +146,7 @@ pub(super) struct Entry {
     /// Changes whenever what the policy does to a custom resource may change.
     pub(super) stamp: u64,
     pub(super) tally: Tally,
-    pub(super) written: super::Written,
+    pub(super) written: Written,
     /// How many Events may still tell of it, and since when.
     pub(super) events: Option<(u64, Instant)>,
 }
@@ -168,7 +170,7 @@ impl Entry {
             facts_before: None,
             stamp: 0,
             tally: Tally::default(),
-            written: super::Written::default(),
+            written: Written::default(),
             events: None,
         }
     }

@@ -92,12 +92,17 @@ pub const CONDITIONS: &[(&str, &str, &str)] = &[
     ),
     (SETTINGS_VALID, "(of a call)", "False: the module has failed while it looked at them; see the reasons of calls."),
     (ACTIVE, ACTIVE, "True: the policy runs as its spec says."),
-    (ACTIVE, LOADING, "Unknown: a module is being loaded; the one that ran before goes on, else what matches waits."),
-    (ACTIVE, LAST_GOOD, "False: the newest spec cannot be loaded; the module and settings from before go on."),
+    (
+        ACTIVE,
+        LOADING,
+        "True while the module and settings from before go on until the new ones are loaded; Unknown when there are none, and what \
+         matches waits.",
+    ),
+    (ACTIVE, LAST_GOOD, "True: the newest spec cannot be loaded; the module and settings from before go on."),
     (
         ACTIVE,
         LAST_GOOD_LOST,
-        "False: the newest spec cannot be loaded, and this operator has never run an older one: what matches is held.",
+        "False: the newest spec cannot be loaded, and what ran before the operator was started is not known: what matches is held.",
     ),
     (ACTIVE, SUSPENDED, "False: `spec.mode` is Suspended. What the policy has changed stays as it is."),
     (ACTIVE, HELD, "False: the operator runs with `--policies=hold`. What matches is held."),

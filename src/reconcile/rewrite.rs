@@ -15,9 +15,10 @@ use crate::{
     kinds::ParentInfo,
     object::{ChildKind, DesiredChild, Identity, ObjectId, compare::compare, path::Path},
     policies::{
-        Chosen, PolicyId, Turn,
+        PolicyId,
         entry::{At, Broken, Runnable},
         reason::GUARD_VIOLATION,
+        select::{Chosen, Turn},
         tally::{Blame, Fare},
     },
     policy::{
@@ -143,7 +144,8 @@ pub async fn rewrite(engine: &Engine, about: &About<'_>, chosen: &[Chosen], gene
             }
             (Turn::Hold(broken), _) => {
                 done.fares.push(fare(Fare::Held(blame(broken.reason, None))));
-                let (policy, reason, message) = (id.clone(), broken.reason, broken.message.clone());
+                let message = format!("{}: {}", broken.reason, broken.message);
+                let (policy, reason) = (id.clone(), broken.reason);
                 done.stop = Some(Stop::Held { policy, reason, message, violation: false, again: false });
             }
             (Turn::Leave(broken), _) => {

@@ -21,9 +21,10 @@ use crate::{
     kinds::{Desired, KindCondition, Parent},
     object::{DesiredChild, ObjectId},
     policies::{
-        Chosen, PolicyId,
+        PolicyId,
         entry::Broken,
         reason::{GUARD_VIOLATION, SUSPENDED},
+        select::Chosen,
         tally::{Blame, Fare},
     },
 };
