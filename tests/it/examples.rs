@@ -148,10 +148,11 @@ fn block(readme: &str, heading: &str) -> String {
 
 /// Types it in, as a user who has done what the demo says; returns what was printed.
 async fn type_in(world: &World, block: &str) -> String {
-    let kubectl = world.plane.kubectl().parent().expect("a folder").display().to_string();
+    let programs = [world.plane.kubectl(), Path::new(env!("CARGO_BIN_EXE_igw"))];
+    let [kubectl, igw] = programs.map(|program| program.parent().expect("a folder").display());
     let mut command = tokio::process::Command::new("sh");
     command.args(["-ec", block]).current_dir(root()).env("KUBECONFIG", world.plane.kubeconfig(User::Admin));
-    command.env("PATH", format!("{kubectl}:{}", std::env::var("PATH").expect("a path")));
+    command.env("PATH", format!("{kubectl}:{igw}:{}", std::env::var("PATH").expect("a path")));
     let output = within("the commands of a README", command.output()).await.expect("a shell");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{block}{said}");
@@ -181,7 +182,8 @@ async fn every_example_with_a_policy_changes_what_its_readme_promises() {
         let readme = fs::read_to_string(folder.join("README.md")).expect("every example has a README");
         let apply = block(&readme, "Apply");
         assert!(apply.starts_with(&format!("kubectl apply -f examples/policies/{name}/\n")), "{apply}");
-        type_in(&world, &apply).await;
+        let said = type_in(&world, &apply).await;
+        assert!(!said.contains("Warning"), "{said}");
         let said = type_in(&world, &block(&readme, "Look at it")).await;
         for words in ["every matching custom resource goes through it", &format!("{name} (sha256:")] {
             assert!(said.contains(words), "{words} in {said}");
@@ -199,6 +201,12 @@ async fn every_example_with_a_policy_changes_what_its_readme_promises() {
         let deployment = read(&world, "deployment", &format!("policy-{name}")).await;
         assert_eq!(deployment["metadata"]["annotations"]["inference-gateway.com/policies"], **name);
     }
+    // Nobody is to take what a policy has changed for something that applying the file would take away.
+    let said = type_in(&world, "igw diff -f examples/policies/extra-env/ || true").await;
+    assert!(
+        said.contains("\n! no policy runs here, so what these have changed is shown as if it went: extra-env\n"),
+        "{said}"
+    );
     a_sidecar(&world).await;
     three_variables(&world).await;
     mutual_tls(&world).await;
