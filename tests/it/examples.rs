@@ -190,6 +190,9 @@ async fn every_example_with_a_policy_changes_what_its_readme_promises() {
         }
         readmes.push(readme);
     }
+    for name in &names {
+        world.policy_at(world.cluster_policies(), name, "one up to date", |status| status["upToDate"] == 1).await;
+    }
     let table = world.kubectl(&["get", "clusterwasmpolicies"]).await;
     for name in &names {
         let row = table.lines().find(|line| line.starts_with(&format!("{name} "))).expect("a row");
