@@ -30,6 +30,7 @@ use crate::{
         PolicyId, Source, SourceKey,
         entry::{At, Bytes},
         load::Job,
+        reason,
         report::StatusJob,
         status,
     },
@@ -251,7 +252,8 @@ fn tell(shared: &Shared, job: &StatusJob) {
         return;
     }
     let notice = Notice {
-        warning: active.status == "False",
+        // What goes on with the version before is not what the spec says either.
+        warning: active.status == "False" || active.reason == reason::LAST_GOOD,
         reason: active.reason,
         about: None,
         message: active.message.clone(),
