@@ -351,13 +351,15 @@ async fn a_change_beside_the_pod_template_is_one_apply_and_one_status() {
     world.apply_cluster_policy("a", spec).await;
     let first = world.policy_name("b");
     let turned = |status: &Value| {
-        condition(status, "PoliciesApplied").is_some_and(|c| c["message"].as_str().is_some_and(|m| m.starts_with(&first)))
+        condition(status, "PoliciesApplied")
+            .is_some_and(|c| c["message"].as_str().is_some_and(|m| m.starts_with(&first)))
     };
     world.gateway("x", "its policies in another order", turned).await;
     let believed = |live: Option<&kube::api::DynamicObject>| {
         live.is_some_and(|live| live.data["status"]["observedGeneration"].as_i64() == live.metadata.generation)
     };
-    let live = world.wait(world.api(ChildKind::Deployment), "x", "the controller", believed).await.expect("it is there");
+    let live =
+        world.wait(world.api(ChildKind::Deployment), "x", "the controller", believed).await.expect("it is there");
     world.seen(&live).await;
     world.active("a", 1).await;
     assert_eq!(calls.read().await, ["patch deployments/x 200", "patch gateways/status/x 200"]);
