@@ -6,6 +6,7 @@ use std::{
 };
 
 use controlplane::User;
+use futures::future::join_all;
 use igw::{
     kinds::{self, Parent as _},
     object::ChildKind::{Deployment, HorizontalPodAutoscaler, Ingress, PeerAuthentication, Service, ServiceAccount},
@@ -213,9 +214,9 @@ async fn every_example_with_a_policy_changes_what_its_readme_promises() {
     a_sidecar(&world).await;
     three_variables(&world).await;
     mutual_tls(&world).await;
-    for readme in &readmes {
-        type_in(&world, &block(readme, "Clean up")).await;
-    }
+    // At the same time, because each waits until its namespace is gone.
+    let blocks: Vec<_> = readmes.iter().map(|readme| block(readme, "Clean up")).collect();
+    join_all(blocks.iter().map(|block| type_in(&world, block))).await;
 }
 
 async fn a_sidecar(world: &World) {
