@@ -148,7 +148,7 @@ impl Shared {
         self.context.cache.forget(id);
         self.context.directory.forget(id);
         self.context.cards.forget(id);
-        self.context.policies.forget(id);
+        self.context.policies.forget(id, Instant::now());
     }
 
     /// Of a kind, only these custom resources are there.
@@ -158,7 +158,7 @@ impl Shared {
         self.context.cache.retain(kind, there);
         self.context.directory.retain(kind, there);
         self.context.cards.retain(kind, there);
-        self.context.policies.retain(kind, there);
+        self.context.policies.retain(kind, there, Instant::now());
     }
 
     fn first_list(&self) {

@@ -297,7 +297,11 @@ impl<C: Cluster> Turn<'_, C> {
         // A Deployment that is not this custom resource's says nothing of it.
         let ours = |live: &Arc<Live>| live.controller.as_ref().is_some_and(|owner| *owner.uid == *self.identity.uid);
         let workload = apply::live_of(cache, &applied.outcomes, ChildKind::Deployment).filter(ours);
-        let rolled = applied.rolled(ChildKind::Deployment);
+        // Its generation moves with its annotations, its pods do not.
+        let before = plan.changes.iter().find(|change| change.id.kind == ChildKind::Deployment);
+        let before = before.and_then(|change| change.live.as_ref());
+        let same = || before.zip(workload.as_ref()).is_some_and(|(before, after)| before.same_content(after));
+        let rolled = applied.rolled(ChildKind::Deployment) && !same();
         if rolled {
             self.memory.rolled_at = self.now;
             self.memory.pods = None;

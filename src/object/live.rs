@@ -326,6 +326,17 @@ impl Live {
         self.policies.as_deref().is_some_and(|names| names.split(',').any(|name| name == policy))
     }
 
+    /// Whether the content is the same, whatever labels and annotations are.
+    #[must_use]
+    pub fn same_content(&self, other: &Self) -> bool {
+        let content = |live: &Self| {
+            let mut document = live.document();
+            document.as_object_mut().map(|document| document.remove("metadata"));
+            document
+        };
+        self.uid == other.uid && content(self) == content(other)
+    }
+
     /// Whether labels, annotations, owner references and content are the same to the byte.
     #[must_use]
     pub fn same_body(&self, other: &Self) -> bool {

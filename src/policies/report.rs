@@ -72,13 +72,12 @@ impl Policies {
     }
 
     /// A custom resource is gone.
-    pub fn forget(&self, parent: &ParentId) {
-        self.fared(parent, Vec::new(), Instant::now());
+    pub fn forget(&self, parent: &ParentId, now: Instant) {
+        self.fared(parent, Vec::new(), now);
     }
 
     /// Of a kind, only these custom resources are there.
-    pub fn retain(&self, kind: &str, there: &HashSet<ParentId>) {
-        let now = Instant::now();
+    pub fn retain(&self, kind: &str, there: &HashSet<ParentId>, now: Instant) {
         for entry in self.lock().entries.values_mut() {
             if entry.tally.retain(kind, there) {
                 entry.written.dirty.get_or_insert(now);

@@ -3,10 +3,15 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    io::Write as _,
     sync::{Mutex, PoisonError},
     time::Instant,
 };
 
+use flate2::{
+    Compression,
+    write::{DeflateDecoder, DeflateEncoder},
+};
 use serde_json::Value;
 
 use super::{backoff, outcome::Failed, seal::Sealed};
@@ -54,7 +59,7 @@ pub struct Parent {
     /// Policies that failed in a way that may pass, in a row.
     pub policy_failures: u32,
     /// The objects as they were last admitted, when policies had a say in them.
-    kept: Vec<Kept>,
+    kept: Kept,
     /// Whether what a predecessor left in the status has been looked for.
     pub status_cleaned: bool,
     /// The last status this process wrote, until the watch has delivered it.
@@ -64,14 +69,22 @@ pub struct Parent {
     accepted: Option<(Value, Value)>,
 }
 
-/// A [`Sealed`] as text: as a value it takes several times the memory.
-#[derive(Debug)]
+/// Admitted objects. Nearly always nobody asks for them, so what they take is memory and not time: as values they would take
+/// several times the memory of their text, and the text takes several times that of this.
+#[derive(Debug, Default)]
 struct Kept {
+    objects: Box<[KeptObject]>,
+    /// The bodies one after the other, as compressed JSON text.
+    bodies: Box<[u8]>,
+}
+
+/// A [`Sealed`] without its body.
+#[derive(Debug)]
+struct KeptObject {
     id: ObjectId,
-    body: Box<str>,
     intent: Box<str>,
     shared_fields: &'static [&'static str],
-    touched: Vec<PolicyId>,
+    touched: Box<[PolicyId]>,
 }
 
 /// Everything was as it should be, and what that was decided from: while none of it changes, nothing has to be rendered
@@ -129,7 +142,7 @@ impl Memories {
             prune_failures: 0,
             status_failures: 0,
             policy_failures: 0,
-            kept: Vec::new(),
+            kept: Kept::default(),
             status_cleaned: false,
             written: None,
             accepted: None,
@@ -156,31 +169,16 @@ impl Memories {
 impl Parent {
     /// Keeps the objects as they were admitted.
     pub fn keep(&mut self, sealed: &[Sealed]) {
-        let same = |(kept, new): (&Kept, &Sealed)| kept.id == new.id && *kept.intent == *new.intent;
-        if self.kept.len() == sealed.len() && self.kept.iter().zip(sealed).all(same) {
-            return;
+        let same = |(kept, new): (&KeptObject, &Sealed)| kept.id == new.id && *kept.intent == *new.intent;
+        if self.kept.objects.len() != sealed.len() || !self.kept.objects.iter().zip(sealed).all(same) {
+            self.kept = Kept::new(sealed);
         }
-        let kept = |sealed: &Sealed| Kept {
-            id: sealed.id.clone(),
-            body: sealed.body.to_string().into(),
-            intent: sealed.intent.as_str().into(),
-            shared_fields: sealed.shared_fields,
-            touched: sealed.touched.iter().map(|(policy, _)| policy.clone()).collect(),
-        };
-        self.kept = sealed.iter().map(kept).collect();
     }
 
     /// The objects as they were last admitted in this process; none when no policy had a say in them.
     #[must_use]
     pub fn kept(&self) -> Vec<Sealed> {
-        let sealed = |kept: &Kept| Sealed {
-            id: kept.id.clone(),
-            body: serde_json::from_str(&kept.body).unwrap_or_default(),
-            intent: (*kept.intent).into(),
-            shared_fields: kept.shared_fields,
-            touched: kept.touched.iter().map(|policy| (policy.clone(), Vec::new())).collect(),
-        };
-        self.kept.iter().map(sealed).collect()
+        self.kept.sealed()
     }
 
     /// The status as it is: what came of what this process wrote last, until the watch has delivered that or something newer.
@@ -204,6 +202,36 @@ impl Parent {
     #[must_use]
     pub fn is_accepted(&self, new: &Value, before: &Value) -> bool {
         self.accepted.as_ref().is_some_and(|(sent, became)| sent == new && became == before)
+    }
+}
+
+impl Kept {
+    fn new(sealed: &[Sealed]) -> Self {
+        let object = |sealed: &Sealed| KeptObject {
+            id: sealed.id.clone(),
+            intent: sealed.intent.as_str().into(),
+            shared_fields: sealed.shared_fields,
+            touched: sealed.touched.iter().map(|(policy, _)| policy.clone()).collect(),
+        };
+        let mut text = DeflateEncoder::new(Vec::new(), Compression::fast());
+        // Writing to memory cannot fail.
+        sealed.iter().for_each(|sealed| drop(serde_json::to_writer(&mut text, &sealed.body)));
+        let bodies = if sealed.is_empty() { Vec::new() } else { text.finish().unwrap_or_default() };
+        Self { objects: sealed.iter().map(object).collect(), bodies: bodies.into() }
+    }
+
+    fn sealed(&self) -> Vec<Sealed> {
+        let mut text = DeflateDecoder::new(Vec::new());
+        let text = text.write_all(&self.bodies).and_then(|()| text.finish()).unwrap_or_default();
+        let bodies = serde_json::Deserializer::from_slice(&text).into_iter().map_while(Result::ok);
+        let sealed = |(kept, body): (&KeptObject, Value)| Sealed {
+            id: kept.id.clone(),
+            body,
+            intent: (*kept.intent).into(),
+            shared_fields: kept.shared_fields,
+            touched: kept.touched.iter().map(|policy| (policy.clone(), Vec::new())).collect(),
+        };
+        self.objects.iter().zip(bodies).map(sealed).collect()
     }
 }
 
@@ -231,8 +259,35 @@ mod tests {
 
     use serde_json::json;
 
-    use super::Memories;
-    use crate::{object::ParentId, parent::ParentObject};
+    use super::{Memories, Sealed};
+    use crate::{
+        object::{ChildKind, ObjectId, ParentId},
+        parent::ParentObject,
+        policies::PolicyId,
+    };
+
+    #[test]
+    fn admitted_objects_are_kept_small_and_whole() {
+        let id = ParentId { kind: "Gateway", namespace: "ns".into(), name: "x".into() };
+        let mut memory = Memories::default().take(&id, "u", Instant::now());
+        assert!(memory.kept().is_empty());
+        let policy = PolicyId { namespace: "".into(), name: "p".into() };
+        let sealed = |number: usize| Sealed {
+            id: ObjectId::new(ChildKind::ConfigMap, "ns", &format!("x{number}")),
+            body: json!({"data": {"a": "the same in all of them ".repeat(40), "number": number}}),
+            intent: format!("sha256:{number}"),
+            shared_fields: &["/data/a"],
+            touched: vec![(policy.clone(), Vec::new())],
+        };
+        let all: Vec<_> = (0..5).map(sealed).collect();
+        memory.keep(&all);
+        assert_eq!(format!("{:?}", memory.kept()), format!("{all:?}"));
+        assert!(memory.kept.bodies.len() < 500, "{}", memory.kept.bodies.len());
+        memory.keep(&all[..2]);
+        assert_eq!(memory.kept().len(), 2);
+        memory.keep(&[]);
+        assert!(memory.kept().is_empty() && memory.kept.bodies.is_empty());
+    }
 
     #[test]
     fn a_status_that_somebody_else_adds_to_is_written_once() {

@@ -333,6 +333,40 @@ async fn policies_run_in_their_order_the_cluster_last() {
 }
 
 #[tokio::test]
+async fn a_change_beside_the_pod_template_is_one_apply_and_one_status() {
+    let world = World::new("policy-beside").await;
+    let mut spec = sidecar(&world).await;
+    world.apply_cluster_policy("a", spec.clone()).await;
+    let (bytes, settings) = example("extra-env");
+    let module = world.ship("extra-env", &bytes).await;
+    world.apply_cluster_policy("b", world.policy_spec(&module, json!({"settings": settings}))).await;
+    world.active("a", 0).await;
+    world.active("b", 0).await;
+    world.run_gateway("x", json!({})).await;
+    world.active("b", 1).await;
+    world.settled().await;
+    let mut calls = world.calls().await;
+    // The container is the same wherever it is added; the annotation that names the policies is not.
+    spec["order"] = json!(1);
+    world.apply_cluster_policy("a", spec).await;
+    let first = world.policy_name("b");
+    let turned = |status: &Value| {
+        condition(status, "PoliciesApplied")
+            .is_some_and(|c| c["message"].as_str().is_some_and(|m| m.starts_with(&first)))
+    };
+    world.gateway("x", "its policies in another order", turned).await;
+    let believed = |live: Option<&kube::api::DynamicObject>| {
+        live.is_some_and(|live| live.data["status"]["observedGeneration"].as_i64() == live.metadata.generation)
+    };
+    let live =
+        world.wait(world.api(ChildKind::Deployment), "x", "the controller", believed).await.expect("it is there");
+    world.seen(&live).await;
+    world.active("a", 1).await;
+    assert_eq!(calls.read().await, ["patch deployments/x 200", "patch gateways/status/x 200"]);
+    assert_eq!(live.annotations()["deployment.kubernetes.io/revision"], "1", "the pods are the same");
+}
+
+#[tokio::test]
 async fn labels_of_namespace_and_resource_count_when_they_change() {
     let world = World::new("policy-labels").await;
     let mut spec = sidecar(&world).await;

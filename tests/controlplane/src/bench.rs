@@ -12,6 +12,7 @@ mod creation;
 mod gateways;
 mod mixed;
 mod observer;
+mod policies;
 mod progress;
 mod reverts;
 mod site;
@@ -38,6 +39,9 @@ pub(crate) struct Arguments {
     /// Each Orchestrator looks for five of the Agents by their label; a server of this process has the cards of the Agents.
     #[arg(long)]
     mixed: bool,
+    /// Measure what policies cost: without a cluster, and Gateways without policies and then with three that match all of them
+    #[arg(long, conflicts_with = "mixed")]
+    policies: bool,
     /// Write the JSON document there instead of after the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -55,13 +59,15 @@ pub(crate) struct Arguments {
 /// A part of the benchmark. Creating the custom resources is always done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Without --mixed: the same applies from a loop without an operator, on a control plane of its own
+    /// With --policies: what they cost without a cluster
+    Offline,
+    /// Of Gateways alone: the same applies from a loop without an operator, on a control plane of its own
     Loop,
     /// 60 seconds in which nothing happens
     Idle,
-    /// Without --mixed: one changed field of one Gateway
+    /// Of Gateways alone: one changed field of one Gateway. With --policies: another order of the policies
     Change,
-    /// Without --mixed: 50 deleted Services and 50 changed images
+    /// Of Gateways alone: 50 deleted Services and 50 changed images
     Reverts,
     /// With --mixed: new Agents that Orchestrators look for
     Arrivals,
@@ -89,9 +95,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the benchmark's runtime")?;
     let measure = async {
-        match arguments.mixed {
-            false => gateways::measure(arguments, &program).await,
-            true => mixed::measure(arguments, &program).await,
+        match (arguments.mixed, arguments.policies) {
+            (true, _) => mixed::measure(arguments, &program).await,
+            (_, true) => policies::measure(arguments, &program).await,
+            _ => gateways::measure(arguments, &program).await,
         }
     };
     let table = runtime.block_on(async {

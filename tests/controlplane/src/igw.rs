@@ -1,4 +1,4 @@
-//! The operator's program: building it from this checkout.
+//! The operator's program, and what measures policies without it: building them from this checkout.
 
 use std::{
     env,
@@ -31,11 +31,16 @@ struct Target {
 
 /// Builds the operator and returns its program. Cargo shows its progress on stderr, as always.
 pub(crate) fn build(release: bool) -> Result<PathBuf> {
+    program("igw", release)
+}
+
+/// Builds the program of a package, both of one name, and returns it.
+pub(crate) fn program(name: &str, release: bool) -> Result<PathBuf> {
     // Set by cargo for what it runs: the toolchain stays the same.
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command
-        .args(["build", "--package", "igw", "--bin", "igw"])
+        .args(["build", "--package", name, "--bin", name])
         // The folder of the result depends on several settings; cargo itself says which it was.
         .arg("--message-format=json-render-diagnostics")
         .current_dir(checkout())
@@ -45,14 +50,14 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
         command.arg("--release");
     }
     // What `cargo run` tells this program of its own package; build scripts of others would see it and run again.
-    for (name, _) in env::vars_os() {
-        let name = name.to_string_lossy();
-        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
-            command.env_remove(name.as_ref());
+    for (variable, _) in env::vars_os() {
+        let variable = variable.to_string_lossy();
+        if variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(variable.as_ref());
         }
     }
     let mut child =
-        command.spawn().context("cannot run cargo, which builds the operator: install Rust (https://rustup.rs)")?;
+        command.spawn().context("cannot run cargo, which builds what is measured: install Rust (https://rustup.rs)")?;
     let messages = child.stdout.take().context("cargo has no stdout")?;
     let mut program = None;
     for line in BufReader::new(messages).lines() {
@@ -60,12 +65,12 @@ pub(crate) fn build(release: bool) -> Result<PathBuf> {
         let Ok(message) = serde_json::from_str::<Message>(&line?) else {
             continue;
         };
-        if message.target.is_some_and(|target| target.name == "igw") && message.executable.is_some() {
+        if message.target.is_some_and(|target| target.name == name) && message.executable.is_some() {
             program = message.executable;
         }
     }
     if !child.wait()?.success() {
-        bail!("the operator does not build: see the messages above");
+        bail!("{name} does not build: see the messages above");
     }
-    program.context("cargo built no program named igw: is there a src/main.rs?")
+    program.with_context(|| format!("cargo built no program named {name}: is there a src/main.rs?"))
 }

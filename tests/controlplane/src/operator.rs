@@ -62,9 +62,14 @@ impl Operator {
         self.process.failure().await
     }
 
-    /// What it takes now.
+    /// What it and its children take now.
     pub(crate) fn usage(&self) -> Result<Usage> {
-        Usage::of(self.process.pid().context("the operator does not run")?)
+        Usage::of_all(self.process.pid().context("the operator does not run")?)
+    }
+
+    /// Bytes that it and its children have resident now, what they share counted once; `None` where we may not look.
+    pub(crate) fn shared_once(&self) -> Option<u64> {
+        Usage::shared_once(self.process.pid()?)
     }
 
     /// The file that its messages go to.

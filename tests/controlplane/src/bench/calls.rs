@@ -14,11 +14,12 @@ pub(super) fn is_call(entry: &AuditEntry) -> bool {
     entry.verb != "watch" && entry.resource() != "leases"
 }
 
-/// How many there were of each sort. Every call is in exactly one of the first ten numbers.
+/// How many there were of each sort. Every call is in exactly one of the numbers but the last.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Calls {
     pub(super) apply_child: usize,
     pub(super) apply_status: usize,
+    pub(super) apply_policy_status: usize,
     pub(super) get: usize,
     pub(super) list: usize,
     pub(super) create: usize,
@@ -49,6 +50,7 @@ impl Calls {
             (_, "watch") => &mut self.watches,
             ("events", "create" | "patch" | "update") => &mut self.events,
             (resource, "patch") if custom && resource.ends_with("/status") => &mut self.apply_status,
+            ("wasmpolicies/status" | "clusterwasmpolicies/status", "patch") => &mut self.apply_policy_status,
             (_, "list") => &mut self.list,
             (_, "create") => &mut self.create,
             (_, "update") => &mut self.update,
@@ -67,7 +69,7 @@ impl Calls {
 
     /// All of them but Events, watches and leases.
     pub(super) fn total(&self) -> usize {
-        self.child_writes() + self.apply_status + self.get + self.list + self.update + self.patch
+        self.writes() + self.get + self.list
     }
 
     /// Writes to children.
@@ -77,14 +79,15 @@ impl Calls {
 
     /// Everything that changes something, but Events and leases.
     pub(super) fn writes(&self) -> usize {
-        self.child_writes() + self.apply_status + self.update + self.patch
+        self.child_writes() + self.apply_status + self.apply_policy_status + self.update + self.patch
     }
 
     /// The numbers that make up the total, with their names.
-    pub(super) fn named(&self) -> [(&'static str, usize); 8] {
+    pub(super) fn named(&self) -> [(&'static str, usize); 9] {
         [
             ("apply of a child", self.apply_child),
             ("apply of a status", self.apply_status),
+            ("apply of a policy's status", self.apply_policy_status),
             ("get", self.get),
             ("list", self.list),
             ("create", self.create),
@@ -131,6 +134,7 @@ pub(super) mod tests {
             entry("operator", "patch", "services", "a", 409),
             entry("operator", "patch", "gateways/status", "a", 200),
             entry("operator", "patch", "orchestrators/status", "a", 200),
+            entry("operator", "patch", "clusterwasmpolicies/status", "a", 200),
             entry("operator", "patch", "agents", "a", 200),
             foreign(entry("operator", "patch", "gateways", "a", 201)),
             entry("operator", "patch", "deployments/scale", "a", 200),
@@ -144,6 +148,7 @@ pub(super) mod tests {
         let expected = Calls {
             apply_child: 3,
             apply_status: 2,
+            apply_policy_status: 1,
             patch: 2,
             get: 1,
             watches: 1,
@@ -153,7 +158,7 @@ pub(super) mod tests {
             ..Calls::default()
         };
         assert_eq!(calls, expected);
-        assert_eq!((calls.total(), calls.writes(), calls.child_writes()), (8, 7, 3));
+        assert_eq!((calls.total(), calls.writes(), calls.child_writes()), (9, 8, 3));
         assert_eq!(calls.named().iter().map(|(_, number)| number).sum::<usize>(), calls.total());
     }
 }

@@ -23,17 +23,17 @@ pub(super) const QUIET: Duration = Duration::from_secs(5);
 pub(super) struct Creation {
     count: usize,
     /// Until all children and URLs are there.
-    children: Stage,
+    pub(super) children: Stage,
     /// Until all Gateways are Running.
-    running: Stage,
+    pub(super) running: Stage,
 }
 
 /// A moment on the way.
-struct Stage {
-    calls: Calls,
+pub(super) struct Stage {
+    pub(super) calls: Calls,
     /// Counted from the first Gateway.
-    time: Duration,
-    usage: Usage,
+    pub(super) time: Duration,
+    pub(super) usage: Usage,
 }
 
 /// Creates `count` Gateways and waits until all is quiet.
@@ -158,9 +158,13 @@ impl Creation {
 /// The most memory that 1,000 Gateways may take, in MiB.
 pub(super) const MEMORY: f64 = 40.0;
 
+/// Bytes in MiB.
+pub(super) fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / (1024.0 * 1024.0)
+}
+
 /// Rows for the memory of a moment, with the most that may be resident, in MiB, where there is a target.
 pub(super) fn memory(table: &mut Table, when: &str, usage: Usage, most: Option<f64>) {
-    let mebibytes = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);
     let (name, resident) = (format!("resident {when}"), mebibytes(usage.resident));
     match most {
         Some(most) => table.at_most(&name, resident, Unit::Mebibytes, most),

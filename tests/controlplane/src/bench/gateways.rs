@@ -8,7 +8,7 @@ use controlplane::User;
 use super::{
     Arguments, Part, bare_loop,
     calls::Calls,
-    creation::{self, QUIET},
+    creation::{self, MEMORY, QUIET},
     observer::Observer,
     reverts,
     site::Site,
@@ -78,7 +78,7 @@ async fn with_operator(
         reverts::edits(site, observer, count, &mut table).await?;
     }
     if arguments.wants(Part::Restart) {
-        steady::restart(observer, operator, QUIET, &mut table).await?;
+        steady::restart(observer, operator, QUIET, Some(MEMORY), &mut table).await?;
     }
     Ok(table)
 }

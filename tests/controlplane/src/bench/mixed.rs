@@ -13,6 +13,7 @@ mod workload;
 
 use super::{
     Arguments, Part,
+    creation::MEMORY,
     observer::Observer,
     site::Site,
     steady,
@@ -68,7 +69,7 @@ impl Stage<'_> {
             arrivals::measure(self, &mut table).await?;
         }
         if arguments.wants(Part::Restart) {
-            steady::restart(self.observer, self.operator, QUIET, &mut table).await?;
+            steady::restart(self.observer, self.operator, QUIET, Some(MEMORY), &mut table).await?;
         }
         Ok(table)
     }

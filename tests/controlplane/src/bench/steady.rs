@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     calls::Calls,
-    creation::{MEMORY, QUIET, memory},
+    creation::{QUIET, memory},
     observer::{Observer, TICK},
     site::Site,
     table::{Table, Unit},
@@ -59,11 +59,12 @@ pub(super) async fn change(site: &Site, observer: &mut Observer, table: &mut Tab
     Ok(())
 }
 
-/// The operator starts again, and everything is as it should be; without a call for `pause` that is over.
+/// The operator starts again, and everything is as it should be; without a call for `pause` that is over. `most`: of memory, in MiB.
 pub(super) async fn restart(
     observer: &mut Observer,
     operator: &Operator,
     pause: Duration,
+    most: Option<f64>,
     table: &mut Table,
 ) -> Result<()> {
     eprintln!("bench: restart");
@@ -76,6 +77,6 @@ pub(super) async fn restart(
     table.row("reads", (calls.total() - calls.writes()) as f64, Unit::Count);
     let usage = operator.usage()?;
     table.row("processor time", usage.cpu.as_secs_f64(), Unit::Seconds);
-    memory(table, "after it", usage, Some(MEMORY));
+    memory(table, "after it", usage, most);
     Ok(())
 }

@@ -10,6 +10,7 @@ pub(super) enum Unit {
     Ratio,
     Seconds,
     Milliseconds,
+    Microseconds,
     Mebibytes,
 }
 
@@ -20,13 +21,14 @@ impl Unit {
             Self::Ratio => "times",
             Self::Seconds => "s",
             Self::Milliseconds => "ms",
+            Self::Microseconds => "us",
             Self::Mebibytes => "MiB",
         }
     }
 
     fn decimals(self) -> usize {
         match self {
-            Self::Count => 0,
+            Self::Count | Self::Microseconds => 0,
             Self::PerObject | Self::Ratio | Self::Seconds => 2,
             Self::Milliseconds | Self::Mebibytes => 1,
         }
@@ -98,6 +100,11 @@ impl Table {
     /// A number that should be `target`.
     pub(super) fn exactly(&mut self, name: &str, value: usize, target: usize) {
         self.push(name, value as f64, Unit::Count, Some(Target::Exactly(target as f64)));
+    }
+
+    /// Takes in the rows of another table.
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.rows.append(&mut other.rows);
     }
 
     fn push(&mut self, name: &str, value: f64, unit: Unit, target: Option<Target>) {
