@@ -31,7 +31,10 @@ use crate::{
     kinds::ParentInfo,
     object::ChildKind,
     parent::ParentObject,
-    policy::resource::{CLUSTER_WASM_POLICY, ConfigMapKey, Match, PolicySpec, WASM_POLICY},
+    policy::{
+        grants::GroupKind,
+        resource::{CLUSTER_WASM_POLICY, ConfigMapKey, Match, PolicySpec, WASM_POLICY},
+    },
 };
 
 /// Policies of one namespace.
@@ -173,6 +176,8 @@ struct Inner {
     namespaces: Option<HashMap<String, Arc<Labels>>>,
     /// Namespaces whose labels were asked for and not known.
     asked_for: BTreeSet<String>,
+    /// Why namespaces cannot be listed.
+    namespaces_refused: Option<String>,
     stamps: u64,
     /// Policies whose module is being loaded.
     loading: HashSet<PolicyId>,
@@ -263,14 +268,17 @@ impl Policies {
         match spec {
             Ok((matcher, spec)) => {
                 entry.matcher = Arc::new(matcher);
-                entry.spec = Some(Arc::new(self.effective(&id, spec)));
-                entry.refused = entry.spec.as_ref().and_then(|spec| self.refuses(&id, spec));
+                let mut spec = self.effective(&id, spec);
+                entry.refused = self.refuses(&id, &spec);
+                // What is refused does not come in by the module that goes on.
+                spec.grants.add_kinds.retain(|kind| self.is_added(kind));
+                entry.set(Some(spec));
             }
             Err(why) => {
                 let matches = raw.get("match").cloned().and_then(|says| serde_json::from_value::<Match>(says).ok());
                 let matcher = matches.and_then(|says| Matcher::new(id.within(), &says).ok());
                 entry.matcher = Arc::new(matcher.unwrap_or_else(|| Matcher::everything(id.within())));
-                entry.spec = None;
+                entry.set(None);
                 entry.refused = Some(Broken::new(At::Accepted, reason::INVALID_SPEC, why));
             }
         }
@@ -297,6 +305,9 @@ impl Policies {
     pub fn gone(&self, id: &PolicyId, now: Instant) -> Woken {
         let mut inner = self.lock();
         let Some(entry) = inner.entries.remove(id) else { return Woken::default() };
+        if !inner.entries.keys().any(|other| other.namespace == id.namespace) {
+            inner.served.remove(&id.namespace);
+        }
         let mut woken = self.count(&mut inner, now);
         woken.matching.push(entry.matcher);
         drop(inner);
@@ -320,9 +331,10 @@ impl Policies {
 
     /// The cluster is without a kind.
     pub fn absent(&self, kind: &ParentInfo, now: Instant) -> Woken {
+        let known = self.lock().lists[place(kind)] == Listing::Absent;
         let mut woken = self.listed(kind, &HashSet::new(), now);
-        let before = std::mem::replace(&mut self.lock().lists[place(kind)], Listing::Absent);
-        woken.everyone |= before != Listing::Absent;
+        self.lock().lists[place(kind)] = Listing::Absent;
+        woken.everyone = !known;
         woken
     }
 
@@ -363,7 +375,7 @@ impl Policies {
         }
         let ConfigMapKey { namespace, .. } = &spec.module.config_map;
         let namespace = namespace.as_deref().unwrap_or_default();
-        let Options { operator_namespace, module_namespaces, added_kinds, .. } = &self.options;
+        let Options { operator_namespace, module_namespaces, .. } = &self.options;
         let allowed = namespace == operator_namespace || module_namespaces.contains(namespace);
         if id.is_cluster() && !allowed {
             let message = format!(
@@ -381,8 +393,7 @@ impl Policies {
             }
         }
         for wanted in &spec.grants.add_kinds {
-            let known = |kind: &&ChildKind| kind.info().group == wanted.group && kind.info().kind == wanted.kind;
-            if !added_kinds.iter().any(|kind| known(&kind)) {
+            if !self.is_added(wanted) {
                 let shown = shown(&wanted.group, &wanted.kind);
                 let message = format!(
                     "spec.grants.addKinds: {shown} is not switched on; start the operator with --policy-added-kinds={shown}"
@@ -391,6 +402,12 @@ impl Policies {
             }
         }
         None
+    }
+
+    /// Whether objects of a kind may be granted to be added.
+    fn is_added(&self, wanted: &GroupKind) -> bool {
+        let is = |kind: &ChildKind| kind.info().group == wanted.group && kind.info().kind == wanted.kind;
+        self.options.added_kinds.iter().any(is)
     }
 
     /// Counts the policies, and finds out how far each of them is.
@@ -458,3 +475,6 @@ fn source_key(entry: &Entry) -> Option<SourceKey> {
     let map = entry.config_map()?;
     Some((map.namespace.clone().unwrap_or_default(), map.name.clone()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,11 @@
 //! What there is to load: the ConfigMaps to watch, what they hold, and which module has its turn. PURE.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Instant,
+};
 
 use super::{
     Entry, Inner, Policies, PolicyId, Source, SourceKey,
@@ -28,13 +33,14 @@ impl Policies {
     #[must_use]
     pub fn sources(&self) -> HashMap<SourceKey, u64> {
         let inner = self.lock();
-        let mut wanted = HashMap::new();
+        let mut wanted: HashMap<SourceKey, DefaultHasher> = HashMap::new();
         for entry in inner.entries.values() {
             if let Some(key) = source_key(entry) {
-                *wanted.entry(key).or_default() += entry.reads;
+                // With the uid: a policy that was deleted and made again has to be told too.
+                (&entry.object.metadata.uid, entry.reads).hash(wanted.entry(key).or_default());
             }
         }
-        wanted
+        wanted.into_iter().map(|(key, hasher)| (key, hasher.finish())).collect()
     }
 
     /// Takes in what a ConfigMap holds. `read` is asked for the value of a key.
@@ -69,6 +75,7 @@ impl Policies {
             // Whatever comes of it, nobody is concerned before it has been loaded.
             let _ = self.advance(&mut inner, &id, now);
             self.sources_changed.notify_one();
+            self.to_write.notify_one();
         }
         let Inner { entries, loading, served, turns, .. } = &mut *inner;
         let waiting = entries.values().filter(|e| e.stage == Stage::Loading && !loading.contains(&e.id));

@@ -148,7 +148,7 @@ impl Policies {
         let inner = self.lock();
         let figures = |entry: &Entry| {
             let counts = entry.tally.counts(entry.stamp);
-            let target = entry.target();
+            let target = entry.target.as_ref();
             let right = match &entry.source {
                 Source::There { digest, .. } => target.is_some_and(|target| target.sha256 == *digest),
                 _ => false,

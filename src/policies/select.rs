@@ -99,6 +99,7 @@ impl Policies {
     pub fn saw_namespace(&self, namespace: &str, labels: Option<&Labels>) -> bool {
         let mut inner = self.lock();
         let asked = inner.entries.values().any(|entry| entry.matcher.namespaces.is_some());
+        inner.asked_for.remove(namespace);
         let known = inner.namespaces.get_or_insert_default();
         let changed = match labels {
             Some(labels) if known.get(namespace).is_some_and(|known| **known == *labels) => false,
@@ -115,7 +116,15 @@ impl Policies {
     pub fn listed_namespaces(&self, there: &HashSet<String>) -> BTreeSet<String> {
         let mut inner = self.lock();
         inner.namespaces.get_or_insert_default().retain(|name, _| there.contains(name));
+        inner.namespaces_refused = None;
         std::mem::take(&mut inner.asked_for)
+    }
+
+    /// The namespaces cannot be listed. What was known of them stands. Returns those that policies had asked for before.
+    pub fn refused_namespaces(&self, why: String) -> BTreeSet<String> {
+        let mut inner = self.lock();
+        inner.namespaces_refused = Some(why);
+        inner.asked_for.clone()
     }
 
     /// The policies that a custom resource has to go through.
@@ -141,7 +150,7 @@ impl Policies {
                 Matched::Unknown => {
                     inner.asked_for.insert(identity.namespace.clone());
                     self.namespaces_wanted.notify_one();
-                    return Selection::NotYet;
+                    return inner.namespaces_refused.clone().map_or(Selection::NotYet, Selection::Unreadable);
                 }
             }
         }

@@ -18,7 +18,7 @@ use crate::{
     policies::{
         PolicyId,
         entry::{At, Broken, Runnable},
-        reason::GUARD_VIOLATION,
+        reason::{GUARD_VIOLATION, SUSPENDED},
         select::{Chosen, Turn},
         tally::{Blame, Fare},
     },
@@ -59,6 +59,8 @@ pub struct Rewrite {
     pub ran: Vec<(PolicyId, String)>,
     /// Policies without which it goes on: what they have changed before is left as it is.
     pub left: Vec<(PolicyId, Broken)>,
+    /// Whether what one of these failed of may pass.
+    pub again: bool,
     /// Why nothing may be written.
     pub stop: Option<Stop>,
     /// How each policy fares, as far as it is known now.
@@ -131,6 +133,7 @@ pub async fn rewrite(engine: &Engine, about: &About<'_>, chosen: &[Chosen], gene
                 }
                 Err(fault) if spec.failure_policy.evaluation == EvaluationFailure::Ignore => {
                     done.fares.push(fare(Fare::Failed(blame(fault.reason, fault.path))));
+                    done.again |= fault.again;
                     let at = At::SettingsValid;
                     done.left.push((id.clone(), Broken { at, reason: fault.reason, message: fault.message }));
                 }
@@ -150,7 +153,10 @@ pub async fn rewrite(engine: &Engine, about: &About<'_>, chosen: &[Chosen], gene
                 done.stop = Some(Stop::Held { policy, reason, message, violation: false, again: false });
             }
             (Turn::Leave(broken), _) => {
-                done.fares.push(fare(Fare::Failed(blame(broken.reason, None))));
+                done.fares.push(fare(match broken.reason {
+                    SUSPENDED => Fare::Spared,
+                    reason => Fare::Failed(blame(reason, None)),
+                }));
                 done.left.push((id.clone(), broken.clone()));
             }
         }
