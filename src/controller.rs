@@ -148,7 +148,7 @@ impl Shared {
         self.context.cache.forget(id);
         self.context.directory.forget(id);
         self.context.cards.forget(id);
-        self.context.policies.forget(id);
+        self.context.policies.forget(id, Instant::now());
     }
 
     /// Of a kind, only these custom resources are there.
@@ -158,7 +158,7 @@ impl Shared {
         self.context.cache.retain(kind, there);
         self.context.directory.retain(kind, there);
         self.context.cards.retain(kind, there);
-        self.context.policies.retain(kind, there);
+        self.context.policies.retain(kind, there, Instant::now());
     }
 
     fn first_list(&self) {
@@ -205,7 +205,7 @@ impl Operator {
         gauge("Generated objects in the cache.", "objects", |s| {
             s.context.cache.kinds().map(|kind| s.context.cache.count(kind) as u64).sum()
         });
-        let of_policies = |name, about, read: fn(&registry::Figures) -> u64| {
+        let of_policies = |name, about, read: fn(&registry::report::Figures) -> u64| {
             let policies = Arc::clone(&shared.context.policies);
             let all =
                 move || policies.figures().iter().map(|(policy, figures)| (policy.clone(), read(figures))).collect();

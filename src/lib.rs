@@ -6,8 +6,8 @@
 //! ```text
 //!            one file per kind             |                 one code path for every kind
 //! -----------------------------------------+--------------------------------------------------------------------
-//! watch --> parent --> related --> desired --> rewrite --> guard --> seal --> diff --> apply --> prune --> status
-//!  I/O       CR         cache       PURE       (policies)  PURE     PURE     PURE     write     write     PURE + write
+//! watch --> parent --> related --> desired --> rewrite <-> guard --> seal --> diff --> apply --> prune --> status
+//!  I/O       CR         cache       PURE        child      PURE     PURE     PURE     write     write     PURE + write
 //! ```
 
 pub mod object;

@@ -4,15 +4,17 @@
 //! No I/O here: the controller feeds it, loads what it asks for, and writes the statuses it makes.
 
 pub mod entry;
+pub mod load;
 pub mod matching;
 pub mod reason;
+pub mod report;
+pub mod select;
 pub mod status;
 pub mod tally;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -21,18 +23,16 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use self::{
-    entry::{At, Broken, Bytes, Entry, Runnable, Stage, Target},
-    matching::{Labels, Matched, Matcher},
-    status::Facts,
-    tally::Fare,
+    entry::{At, Broken, Entry},
+    matching::{Labels, Matcher},
+    select::Woken,
 };
 use crate::{
     kinds::ParentInfo,
-    object::{ChildKind, Identity, ParentId},
+    object::ChildKind,
     parent::ParentObject,
     policy::{
-        engine::Loaded,
-        failure::Failure,
+        grants::GroupKind,
         resource::{CLUSTER_WASM_POLICY, ConfigMapKey, Match, PolicySpec, WASM_POLICY},
     },
 };
@@ -158,122 +158,6 @@ pub enum Source {
 /// Namespace and name of a ConfigMap with a module.
 pub type SourceKey = (String, String);
 
-/// What a policy does to a custom resource that it matches.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Turn {
-    /// It is called.
-    Run(Arc<Runnable>),
-    /// It is being loaded: nothing is written before.
-    Wait,
-    /// The custom resource is held.
-    Hold(Broken),
-    /// The custom resource goes on without it, but for what it has changed.
-    Leave(Broken),
-}
-
-/// A policy that matches a custom resource.
-#[derive(Debug, Clone)]
-pub struct Chosen {
-    /// Which.
-    pub id: PolicyId,
-    /// Its spec; `None` when it cannot be read.
-    pub spec: Option<Arc<PolicySpec>>,
-    /// What it does.
-    pub turn: Turn,
-    /// Changes whenever that may change.
-    pub stamp: u64,
-}
-
-/// The policies that a custom resource has to go through.
-#[derive(Debug, Clone)]
-pub enum Selection {
-    /// Not known yet; the custom resource is woken when it is.
-    NotYet,
-    /// Not to be found out, for this reason.
-    Unreadable(String),
-    /// These, in this order.
-    Chosen(Vec<Chosen>),
-}
-
-impl Selection {
-    /// A value that changes when a custom resource has to go through them again.
-    #[must_use]
-    pub fn stamp(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        match self {
-            Self::NotYet => 0_u8.hash(&mut hasher),
-            Self::Unreadable(why) => (1_u8, why).hash(&mut hasher),
-            Self::Chosen(chosen) => {
-                2_u8.hash(&mut hasher);
-                chosen.iter().for_each(|chosen| (&chosen.id, chosen.stamp).hash(&mut hasher));
-            }
-        }
-        hasher.finish()
-    }
-}
-
-/// Custom resources that have to look again.
-#[derive(Debug, Clone, Default)]
-pub struct Woken {
-    everyone: bool,
-    matching: Vec<Arc<Matcher>>,
-}
-
-impl Woken {
-    fn everyone() -> Self {
-        Self { everyone: true, matching: Vec::new() }
-    }
-
-    /// Whether it is nobody.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        !self.everyone && self.matching.is_empty()
-    }
-
-    /// Whether it is this one, for all that is known of its namespace.
-    #[must_use]
-    pub fn has(&self, kind: &ParentInfo, namespace: &str, labels: &Labels) -> bool {
-        let matches = |m: &Arc<Matcher>| m.matches(kind, namespace, labels, || None) != Matched::No;
-        self.everyone || self.matching.iter().any(matches)
-    }
-}
-
-/// A module to load.
-#[derive(Debug)]
-pub struct Job {
-    /// For which policy.
-    pub id: PolicyId,
-    /// What there is.
-    pub bytes: Bytes,
-    /// For which part of its spec.
-    pub target: Target,
-    /// Uid and generation of the policy.
-    pub key: String,
-}
-
-/// A status to write.
-#[derive(Debug)]
-pub struct StatusJob {
-    /// Of which policy.
-    pub id: PolicyId,
-    /// It, as it was last seen.
-    pub object: Arc<ParentObject>,
-    /// Its status as it is.
-    pub before: Value,
-    /// What the new one is made from.
-    pub facts: Facts,
-}
-
-/// What is known of the writes of a status.
-#[derive(Debug, Default)]
-struct Written {
-    /// Something may have changed since then.
-    dirty: Option<Instant>,
-    last: Option<Instant>,
-    /// Version and status of the last write, until the watch delivers it.
-    status: Option<(u64, Value)>,
-}
-
 /// What is known of the list of a kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 enum Listing {
@@ -292,6 +176,8 @@ struct Inner {
     namespaces: Option<HashMap<String, Arc<Labels>>>,
     /// Namespaces whose labels were asked for and not known.
     asked_for: BTreeSet<String>,
+    /// Why namespaces cannot be listed.
+    namespaces_refused: Option<String>,
     stamps: u64,
     /// Policies whose module is being loaded.
     loading: HashSet<PolicyId>,
@@ -382,14 +268,17 @@ impl Policies {
         match spec {
             Ok((matcher, spec)) => {
                 entry.matcher = Arc::new(matcher);
-                entry.spec = Some(Arc::new(self.effective(&id, spec)));
-                entry.refused = entry.spec.as_ref().and_then(|spec| self.refuses(&id, spec));
+                let mut spec = self.effective(&id, spec);
+                entry.refused = self.refuses(&id, &spec);
+                // What is refused does not come in by the module that goes on.
+                spec.grants.add_kinds.retain(|kind| self.is_added(kind));
+                entry.set(Some(spec));
             }
             Err(why) => {
                 let matches = raw.get("match").cloned().and_then(|says| serde_json::from_value::<Match>(says).ok());
                 let matcher = matches.and_then(|says| Matcher::new(id.within(), &says).ok());
                 entry.matcher = Arc::new(matcher.unwrap_or_else(|| Matcher::everything(id.within())));
-                entry.spec = None;
+                entry.set(None);
                 entry.refused = Some(Broken::new(At::Accepted, reason::INVALID_SPEC, why));
             }
         }
@@ -416,6 +305,9 @@ impl Policies {
     pub fn gone(&self, id: &PolicyId, now: Instant) -> Woken {
         let mut inner = self.lock();
         let Some(entry) = inner.entries.remove(id) else { return Woken::default() };
+        if !inner.entries.keys().any(|other| other.namespace == id.namespace) {
+            inner.served.remove(&id.namespace);
+        }
         let mut woken = self.count(&mut inner, now);
         woken.matching.push(entry.matcher);
         drop(inner);
@@ -439,9 +331,10 @@ impl Policies {
 
     /// The cluster is without a kind.
     pub fn absent(&self, kind: &ParentInfo, now: Instant) -> Woken {
+        let known = self.lock().lists[place(kind)] == Listing::Absent;
         let mut woken = self.listed(kind, &HashSet::new(), now);
-        let before = std::mem::replace(&mut self.lock().lists[place(kind)], Listing::Absent);
-        woken.everyone |= before != Listing::Absent;
+        self.lock().lists[place(kind)] = Listing::Absent;
+        woken.everyone = !known;
         woken
     }
 
@@ -482,7 +375,7 @@ impl Policies {
         }
         let ConfigMapKey { namespace, .. } = &spec.module.config_map;
         let namespace = namespace.as_deref().unwrap_or_default();
-        let Options { operator_namespace, module_namespaces, added_kinds, .. } = &self.options;
+        let Options { operator_namespace, module_namespaces, .. } = &self.options;
         let allowed = namespace == operator_namespace || module_namespaces.contains(namespace);
         if id.is_cluster() && !allowed {
             let message = format!(
@@ -500,8 +393,7 @@ impl Policies {
             }
         }
         for wanted in &spec.grants.add_kinds {
-            let known = |kind: &&ChildKind| kind.info().group == wanted.group && kind.info().kind == wanted.kind;
-            if !added_kinds.iter().any(|kind| known(&kind)) {
+            if !self.is_added(wanted) {
                 let shown = shown(&wanted.group, &wanted.kind);
                 let message = format!(
                     "spec.grants.addKinds: {shown} is not switched on; start the operator with --policy-added-kinds={shown}"
@@ -510,6 +402,12 @@ impl Policies {
             }
         }
         None
+    }
+
+    /// Whether objects of a kind may be granted to be added.
+    fn is_added(&self, wanted: &GroupKind) -> bool {
+        let is = |kind: &ChildKind| kind.info().group == wanted.group && kind.info().kind == wanted.kind;
+        self.options.added_kinds.iter().any(is)
     }
 
     /// Counts the policies, and finds out how far each of them is.
@@ -567,268 +465,6 @@ impl Policies {
         self.sources_changed.notify_one();
         self.to_write.notify_one();
     }
-
-    /// The ConfigMaps to watch, each with a number that changes when it has to be read again.
-    #[must_use]
-    pub fn sources(&self) -> HashMap<SourceKey, u64> {
-        let inner = self.lock();
-        let mut wanted = HashMap::new();
-        for entry in inner.entries.values() {
-            if let Some(key) = source_key(entry) {
-                *wanted.entry(key).or_default() += entry.reads;
-            }
-        }
-        wanted
-    }
-
-    /// Takes in what a ConfigMap holds. `read` is asked for the value of a key.
-    pub fn source(&self, key: &SourceKey, read: impl Fn(&str) -> Source, now: Instant) -> Woken {
-        let mut inner = self.lock();
-        let of_it = |entry: &&mut Entry| source_key(entry).as_ref() == Some(key);
-        let ids: Vec<_> = inner
-            .entries
-            .values_mut()
-            .filter(of_it)
-            .map(|entry| {
-                if let Some(map) = entry.config_map() {
-                    entry.source = read(&map.key);
-                }
-                entry.written.dirty.get_or_insert(now);
-                entry.id.clone()
-            })
-            .collect();
-        let matching = ids.iter().filter_map(|id| self.advance(&mut inner, id, now)).collect();
-        drop(inner);
-        self.ring();
-        Woken { everyone: false, matching }
-    }
-
-    /// Takes in the labels of a namespace, or that it is gone. Returns whether policies may match differently there.
-    pub fn saw_namespace(&self, namespace: &str, labels: Option<&Labels>) -> bool {
-        let mut inner = self.lock();
-        let asked = inner.entries.values().any(|entry| entry.matcher.namespaces.is_some());
-        let known = inner.namespaces.get_or_insert_default();
-        let changed = match labels {
-            Some(labels) if known.get(namespace).is_some_and(|known| **known == *labels) => false,
-            Some(labels) => {
-                known.insert(namespace.into(), Arc::new(labels.clone()));
-                true
-            }
-            None => known.remove(namespace).is_some(),
-        };
-        changed && asked
-    }
-
-    /// The namespaces have been listed: there are these. Returns those that policies had asked for before.
-    pub fn listed_namespaces(&self, there: &HashSet<String>) -> BTreeSet<String> {
-        let mut inner = self.lock();
-        inner.namespaces.get_or_insert_default().retain(|name, _| there.contains(name));
-        std::mem::take(&mut inner.asked_for)
-    }
-
-    /// The policies that a custom resource has to go through.
-    #[must_use]
-    pub fn select(&self, kind: &ParentInfo, identity: &Identity) -> Selection {
-        let mut inner = self.lock();
-        for kind in KINDS.iter().filter(|kind| self.counts(kind)) {
-            match &inner.lists[place(kind)] {
-                Listing::NotYet => return Selection::NotYet,
-                Listing::Refused(why) => return Selection::Unreadable(why.clone()),
-                Listing::Listed | Listing::Absent => {}
-            }
-        }
-        if identity.namespace == self.options.operator_namespace {
-            return Selection::Chosen(Vec::new());
-        }
-        let mut found = Vec::new();
-        for entry in inner.entries.values().filter(|entry| self.counts(&entry.id.info())) {
-            let labels = || inner.namespaces.as_ref().and_then(|known| known.get(&identity.namespace).cloned());
-            match entry.matcher.matches(kind, &identity.namespace, &identity.labels, labels) {
-                Matched::Yes => found.push(entry),
-                Matched::No => {}
-                Matched::Unknown => {
-                    inner.asked_for.insert(identity.namespace.clone());
-                    self.namespaces_wanted.notify_one();
-                    return Selection::NotYet;
-                }
-            }
-        }
-        let order = |entry: &&Entry| entry.spec.as_ref().map_or(0, |spec| spec.order);
-        found.sort_by(|a, b| {
-            let key = |entry: &&Entry| (entry.id.is_cluster(), order(entry));
-            key(a).cmp(&key(b)).then_with(|| a.id.name.cmp(&b.id.name))
-        });
-        Selection::Chosen(found.into_iter().map(|entry| entry.chosen(self.hold())).collect())
-    }
-
-    /// Takes in how policies fare with a custom resource; those that are not named do not match it.
-    pub fn fared(&self, parent: &ParentId, fares: Vec<(PolicyId, u64, Fare)>, now: Instant) {
-        let mut inner = self.lock();
-        if inner.entries.is_empty() {
-            return;
-        }
-        let mut fares: HashMap<PolicyId, (u64, Fare)> =
-            fares.into_iter().map(|(id, stamp, fare)| (id, (stamp, fare))).collect();
-        let mut news = false;
-        for entry in inner.entries.values_mut() {
-            let changed = match fares.remove(&entry.id) {
-                Some((stamp, fare)) => entry.tally.put(parent, stamp, fare),
-                None => entry.tally.remove(parent),
-            };
-            if changed {
-                news = true;
-                entry.written.dirty.get_or_insert(now);
-            }
-        }
-        drop(inner);
-        if news {
-            self.to_write.notify_one();
-        }
-    }
-
-    /// A custom resource is gone.
-    pub fn forget(&self, parent: &ParentId) {
-        self.fared(parent, Vec::new(), Instant::now());
-    }
-
-    /// Of a kind, only these custom resources are there.
-    pub fn retain(&self, kind: &str, there: &HashSet<ParentId>) {
-        let now = Instant::now();
-        for entry in self.lock().entries.values_mut() {
-            if entry.tally.retain(kind, there) {
-                entry.written.dirty.get_or_insert(now);
-            }
-        }
-        self.to_write.notify_one();
-    }
-
-    /// The next module to load: the namespaces take turns, so that no one waits for another's whole queue.
-    #[must_use]
-    pub fn next_job(&self, now: Instant) -> Option<Job> {
-        let mut inner = self.lock();
-        let due: Vec<_> = inner.entries.values().filter(|e| e.again().is_some_and(|again| again <= now)).collect();
-        let due: Vec<_> = due.into_iter().map(|entry| entry.id.clone()).collect();
-        for id in due {
-            // Whatever comes of it, nobody is concerned before it has been loaded.
-            let _ = self.advance(&mut inner, &id, now);
-            self.sources_changed.notify_one();
-        }
-        let Inner { entries, loading, served, turns, .. } = &mut *inner;
-        let waiting = entries.values().filter(|e| e.stage == Stage::Loading && !loading.contains(&e.id));
-        let next = waiting.min_by_key(|entry| served.get(&entry.id.namespace).copied().unwrap_or_default())?;
-        let (bytes, target) = next.bytes()?;
-        let meta = &next.object.metadata;
-        let key = format!("{}/{}", meta.uid.as_deref().unwrap_or_default(), meta.generation.unwrap_or_default());
-        *turns += 1;
-        served.insert(Arc::clone(&next.id.namespace), *turns);
-        loading.insert(next.id.clone());
-        Some(Job { id: next.id.clone(), bytes, target, key })
-    }
-
-    /// Whether an Event may tell that this policy holds another custom resource: 25 at once, then one a second.
-    pub fn may_tell(&self, id: &PolicyId, now: Instant) -> bool {
-        const AT_ONCE: u64 = 25;
-        let mut inner = self.lock();
-        let Some(entry) = inner.entries.get_mut(id) else { return true };
-        let (left, since) = entry.events.get_or_insert((AT_ONCE, now));
-        let more = now.saturating_duration_since(*since).as_secs();
-        if more > 0 {
-            (*left, *since) = ((*left + more).min(AT_ONCE), now);
-        }
-        let may = *left > 0;
-        *left = left.saturating_sub(1);
-        may
-    }
-
-    /// When loading something that failed may be tried again.
-    #[must_use]
-    pub fn next_try(&self) -> Option<Instant> {
-        self.lock().entries.values().filter_map(Entry::again).min()
-    }
-
-    /// Takes in how a job has ended.
-    pub fn finished(&self, job: Job, ended: Result<Loaded, (At, Failure)>, now: Instant) -> Woken {
-        let mut inner = self.lock();
-        inner.loading.remove(&job.id);
-        let Some(entry) = inner.entries.get_mut(&job.id) else { return Woken::default() };
-        entry.loaded(job.target, job.key, ended, now);
-        let matching = self.advance(&mut inner, &job.id, now).into_iter().collect();
-        drop(inner);
-        self.ring();
-        Woken { everyone: false, matching }
-    }
-
-    /// The statuses that may be due, and when to ask again. `quiet`: whether no custom resource waits to be looked at.
-    #[must_use]
-    pub fn statuses(&self, quiet: bool, now: Instant) -> (Vec<StatusJob>, Option<Instant>) {
-        let hold = self.hold();
-        let every = self.options.status_every;
-        let mut inner = self.lock();
-        let (mut jobs, mut next) = (Vec::new(), None::<Instant>);
-        for entry in inner.entries.values_mut() {
-            let Some(since) = entry.written.dirty else { continue };
-            let mut due = entry.written.last.map_or(now, |last| last + every);
-            // What is on its way would be written twice, and after a restart for nothing.
-            let halfway = matches!(entry.stage, Stage::Reading | Stage::Loading)
-                || !quiet
-                || (!hold && !entry.tally.complete(entry.stamp));
-            if halfway {
-                due = due.max(since + every.min(Duration::from_secs(3)));
-            }
-            if due > now {
-                next = Some(next.map_or(due, |next| next.min(due)));
-                continue;
-            }
-            entry.written.dirty = None;
-            let (id, object, before) = (entry.id.clone(), Arc::clone(&entry.object), entry.stored());
-            jobs.push(StatusJob { id, object, before, facts: entry.facts(hold) });
-        }
-        (jobs, next)
-    }
-
-    /// A status was written, or could not be.
-    pub fn wrote(&self, id: &PolicyId, became: Option<(u64, Value)>, now: Instant) {
-        let mut inner = self.lock();
-        let Some(entry) = inner.entries.get_mut(id) else { return };
-        entry.written.last = Some(now);
-        match became {
-            Some(became) => entry.written.status = Some(became),
-            None => {
-                entry.written.dirty.get_or_insert(now);
-            }
-        }
-    }
-
-    /// Figures of every policy, for metrics.
-    #[must_use]
-    pub fn figures(&self) -> Vec<(String, Figures)> {
-        let inner = self.lock();
-        let figures = |entry: &Entry| {
-            let counts = entry.tally.counts(entry.stamp);
-            let target = entry.target();
-            let right = match &entry.source {
-                Source::There { digest, .. } => target.is_some_and(|target| target.sha256 == *digest),
-                _ => false,
-            };
-            Figures {
-                held: counts.held,
-                source_ok: right,
-                code: entry.running.as_ref().map_or(0, |running| running.loaded.code() as u64),
-            }
-        };
-        inner.entries.values().map(|entry| (entry.id.short(), figures(entry))).collect()
-    }
-}
-
-/// Figures of a policy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Figures {
-    /// Custom resources that are held because of it.
-    pub held: u64,
-    /// Whether its ConfigMap holds the bytes that its digest names.
-    pub source_ok: bool,
-    /// Bytes of native code.
-    pub code: u64,
 }
 
 fn shown(group: &str, kind: &str) -> String {
@@ -839,3 +475,6 @@ fn source_key(entry: &Entry) -> Option<SourceKey> {
     let map = entry.config_map()?;
     Some((map.namespace.clone().unwrap_or_default(), map.name.clone()))
 }
+
+#[cfg(test)]
+mod tests;

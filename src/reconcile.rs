@@ -49,7 +49,7 @@ use crate::{
     object::{ChildKind, Identity, ObjectId, PAUSED_ANNOTATION, ParentId, live::Live},
     parent::ParentObject,
     pods::Pods,
-    policies::{Policies, Selection},
+    policies::{Policies, select::Selection, tally::Fare},
     policy::engine::Engine,
     telemetry::Metrics,
 };
@@ -174,6 +174,13 @@ pub async fn reconcile<P: Parent, C: Cluster>(object: &ParentObject, context: &C
         (Ok(spec), None) => P::desired(&identity, &spec, &related).map_err(RenderError::from),
     };
     let named = !references.names_nothing();
+    if let Selection::Chosen(chosen) = &selection
+        && (desired.is_err() || is_paused(&identity))
+    {
+        // They match it all the same.
+        let fares = chosen.iter().map(|policy| (policy.id.clone(), policy.stamp, Fare::Spared)).collect();
+        context.policies.fared(&id, fares, now);
+    }
     let again = match (desired, selection) {
         (Ok(desired), _) if is_paused(&identity) => turn(&mut memory).pause(&desired, named).await,
         (Err(error), _) => turn(&mut memory).refuse(&error).await,
@@ -274,7 +281,8 @@ impl<C: Cluster> Turn<'_, C> {
         let mut plan = diff::diff(self.id, &self.identity.uid, sealed, &view, &self.memory.apply.accepted);
         verdict.spare(&mut plan);
         log(self.id, &plan);
-        let stage = Stage { cluster, cache, parent: self.id, identity: self.identity, now: self.now };
+        let left = &verdict.short;
+        let stage = Stage { cluster, cache, parent: self.id, identity: self.identity, now: self.now, left };
         let mut applied = apply::apply(&stage, &plan, sealed, &mut self.memory.apply).await;
         if applied.terminating {
             return (None, false);
@@ -310,7 +318,7 @@ impl<C: Cluster> Turn<'_, C> {
             // The list that is missing brings another look at once; what was said before stands until then.
             return (self.memory.apply.next_try(self.now), false);
         }
-        let done = failures.is_empty() && !pruned.postponed;
+        let done = failures.is_empty() && !pruned.postponed && verdict.again.is_none();
         desired.conditions.extend(verdict.condition(&applied));
         self.context.policies.fared(self.id, verdict.fares(&applied, done), self.now);
         let status = self
@@ -328,7 +336,7 @@ impl<C: Cluster> Turn<'_, C> {
             .await;
         let retry = self.memory.apply.next_try(self.now);
         let prune_again = self.memory.prune_failed.as_ref().map(|(due, _)| due.saturating_duration_since(self.now));
-        let again = [status, retry, prune_again].into_iter().flatten().min();
+        let again = [status, retry, prune_again, verdict.again].into_iter().flatten().min();
         (again, done)
     }
 

@@ -85,6 +85,7 @@ pub(super) async fn diff(args: &Diff) -> Result<(String, bool), Error> {
         let id = given.object.id(&given.info);
         let mut plan = plan(&id, &given.identity.uid, &given.sealed, &snapshot, &Accepted::default());
         text.push_str(&format!("{id}\n"));
+        text.push_str(&policies(&plan));
         if let Some(client) = &client {
             ask_server(&KubeCluster::new(client.clone()), &given, &mut plan, &mut text).await;
         }
@@ -92,6 +93,17 @@ pub(super) async fn diff(args: &Diff) -> Result<(String, bool), Error> {
         text.push_str(&plan.show(args.show_values));
     }
     Ok((text, differs))
+}
+
+/// That policies do not run here, where some have changed what is there.
+fn policies(plan: &Plan) -> String {
+    let marks = plan.changes.iter().filter_map(|change| change.live.as_ref()?.policies.as_deref());
+    let names: BTreeSet<&str> = marks.flat_map(|mark| mark.split(',')).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    format!("! no policy runs here, so what these have changed is shown as if it went: {names}\n")
 }
 
 /// Replaces what our own comparison says of each object by what the server says it would do.

@@ -192,7 +192,13 @@ pub(super) async fn namespaces(client: Client, shared: Arc<Shared>, wakers: Arc<
                 }
                 policies.listed_namespaces(&there).iter().for_each(|name| wake(name));
             }
-            Err(error) => tracing::warn!(%error, "the watch of namespaces failed and is started again"),
+            Err(error) => {
+                tracing::warn!(%error, "the watch of namespaces failed and is started again");
+                if let Some(why) = refused(&error) {
+                    let asked = policies.refused_namespaces(format!("failed to list namespaces: {why}"));
+                    asked.iter().for_each(|name| wake(name));
+                }
+            }
         }
     }
 }

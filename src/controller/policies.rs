@@ -27,11 +27,19 @@ use crate::{
     object::digest,
     parent::ParentObject,
     policies::{
-        Job, PolicyId, Source, SourceKey, StatusJob,
+        PolicyId, Source, SourceKey,
         entry::{At, Bytes},
+        load::Job,
+        reason,
+        report::StatusJob,
         status,
     },
-    policy::{engine::Loaded, failure::Failure},
+    policy::{
+        engine::Loaded,
+        failure::Failure,
+        limits,
+        resource::{GROUP, VERSION},
+    },
     reconcile::outcome::Notice,
 };
 
@@ -76,10 +84,13 @@ pub(super) async fn watch(
                     woken
                 }
                 Err(error) if is_missing(&error) => {
-                    let woken = policies.absent(&kind, now);
+                    let (woken, pause) = match elsewhere(&client, &kind).await {
+                        None => (policies.absent(&kind, now), look_again),
+                        Some(why) => (policies.refused(&kind, why), REFUSED_AGAIN),
+                    };
                     settled();
                     wakers.woken(&shared, &woken);
-                    break look_again;
+                    break pause;
                 }
                 Err(error) => {
                     tracing::warn!(kind = kind.kind, %error, "the watch failed and is started again");
@@ -94,6 +105,27 @@ pub(super) async fn watch(
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// Why a kind that is not there in this version does not count as absent: it is there in another one, or that cannot be found
+/// out.
+async fn elsewhere(client: &Client, kind: &ParentInfo) -> Option<String> {
+    let failed = |error: kube::Error| format!("failed to ask whether the cluster has {}: {error}", kind.plural);
+    let groups = match client.list_api_groups().await {
+        Ok(groups) => groups.groups,
+        Err(error) => return Some(failed(error)),
+    };
+    let group = groups.into_iter().find(|group| group.name == GROUP)?;
+    for version in group.versions.into_iter().filter(|version| version.version != VERSION) {
+        match client.list_api_group_resources(&version.group_version).await {
+            Ok(list) if list.resources.iter().any(|resource| resource.name == kind.plural) => {
+                return Some(format!("{} are served as {}, and not as {VERSION}", kind.plural, version.group_version));
+            }
+            Ok(_) => {}
+            Err(error) => return Some(failed(error)),
+        }
+    }
+    None
 }
 
 /// Keeps one watch for each ConfigMap that holds a module.
@@ -137,7 +169,11 @@ async fn source(client: Client, key: SourceKey, shared: Arc<Shared>, wakers: Arc
                 Ok(watcher::Event::Init) => there = false,
                 Ok(watcher::Event::InitApply(map) | watcher::Event::Apply(map)) => {
                     there = true;
-                    tell(&|key| held(namespace, name, &map, key));
+                    let bytes = map.binary_data.iter().flatten();
+                    // Digests take time, and everybody waits for what is asked below.
+                    let digests: HashMap<&str, String> =
+                        bytes.map(|(key, value)| (key.as_str(), digest(&value.0))).collect();
+                    tell(&|key| held(namespace, name, &map, key, &digests));
                 }
                 Ok(watcher::Event::InitDone) if there => {}
                 Ok(watcher::Event::InitDone | watcher::Event::Delete(_)) => tell(&absent),
@@ -155,10 +191,10 @@ async fn source(client: Client, key: SourceKey, shared: Arc<Shared>, wakers: Arc
 }
 
 /// What a key of a ConfigMap holds.
-fn held(namespace: &str, name: &str, map: &ConfigMap, key: &str) -> Source {
-    match map.binary_data.as_ref().and_then(|data| data.get(key)) {
-        Some(bytes) => Source::There {
-            digest: digest(&bytes.0).trim_start_matches("sha256:").into(),
+fn held(namespace: &str, name: &str, map: &ConfigMap, key: &str, digests: &HashMap<&str, String>) -> Source {
+    match map.binary_data.as_ref().and_then(|data| Some((data.get(key)?, digests.get(key)?))) {
+        Some((bytes, digest)) => Source::There {
+            digest: digest.trim_start_matches("sha256:").into(),
             bytes: Some(bytes.0.as_slice().into()),
         },
         None if map.data.as_ref().is_some_and(|data| data.contains_key(key)) => {
@@ -191,7 +227,10 @@ async fn loaded(shared: &Shared, job: &Job) -> Result<Loaded, (At, Failure)> {
     let engine = &shared.context.engine;
     let loaded = match &job.bytes {
         Bytes::Loaded(loaded) => Arc::clone(loaded),
-        Bytes::Raw(bytes) => engine.load(bytes).await.map_err(|failure| (At::Compiled, failure))?,
+        Bytes::Raw(bytes) => {
+            let most = if job.id.is_cluster() { limits::ALL_CODE } else { limits::CODE_WITH_NAMESPACES };
+            engine.load_within(bytes, most).await.map_err(|failure| (At::Compiled, failure))?
+        }
     };
     let checked = engine.validate_settings(&loaded, &job.target.settings, job.target.limits).await;
     checked.map(|()| loaded).map_err(|failure| (At::SettingsValid, failure))
@@ -221,11 +260,11 @@ async fn write(shared: &Shared, job: &StatusJob) {
     let Some(new) = status::status(facts, before, &Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()) else {
         return;
     };
-    tell(shared, job);
     let answer = shared.context.cluster.apply_status(&id.info(), &object.identity(), &new).await;
     let became = match answer {
         Ok(became) => {
             shared.context.metrics.status_write(id.info().kind);
+            tell(shared, job);
             Some(became)
         }
         // It is gone, or another one has taken its name: the watch tells.
@@ -249,7 +288,8 @@ fn tell(shared: &Shared, job: &StatusJob) {
         return;
     }
     let notice = Notice {
-        warning: active.status == "False",
+        // What goes on with the version before is not what the spec says either.
+        warning: active.status == "False" || active.reason == reason::LAST_GOOD,
         reason: active.reason,
         about: None,
         message: active.message.clone(),

@@ -10,7 +10,7 @@ use kube::runtime::reflector::{ObjectRef, store::Store};
 use tokio::sync::mpsc;
 
 use super::Shared;
-use crate::{cache::Wake, kinds::ParentInfo, object::ParentId, parent::ParentObject, policies::Woken};
+use crate::{cache::Wake, kinds::ParentInfo, object::ParentId, parent::ParentObject, policies::select::Woken};
 
 /// The queues of all kinds.
 #[derive(Debug, Default)]

@@ -8,9 +8,11 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    Chosen, PolicyId, Source, Turn,
+    PolicyId, Source,
     matching::Matcher,
     reason,
+    report::Written,
+    select::{Chosen, Turn},
     status::{Facts, ModuleFacts, Step},
     tally::Tally,
 };
@@ -18,7 +20,7 @@ use crate::{
     parent::ParentObject,
     policy::{
         engine::Loaded,
-        failure::Failure,
+        failure::{Failure, Reason},
         limits::Limits,
         resource::{ConfigMapKey, LoadFailure, Mode, PolicySpec},
     },
@@ -52,19 +54,19 @@ pub struct Target {
     pub limits: Limits,
 }
 
-/// Where loading came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where loading came to its end, in the order of the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum At {
     /// The spec, or a limit on policies.
     Accepted,
+    /// A flag of the operator.
+    Switched,
     /// The bytes.
     Verified,
     /// The module.
     Compiled,
     /// The settings.
     SettingsValid,
-    /// A flag of the operator.
-    Switched,
 }
 
 /// Why a policy cannot be loaded.
@@ -128,6 +130,8 @@ pub(super) struct Entry {
     pub(super) read: Option<i64>,
     /// As it counts: with the namespace of its ConfigMap filled in, and without what its kind cannot have.
     pub(super) spec: Option<Arc<PolicySpec>>,
+    /// What of it is loaded.
+    pub(super) target: Option<Target>,
     pub(super) matcher: Arc<Matcher>,
     /// Why it is not even looked at.
     pub(super) refused: Option<Broken>,
@@ -144,7 +148,7 @@ pub(super) struct Entry {
     /// Changes whenever what the policy does to a custom resource may change.
     pub(super) stamp: u64,
     pub(super) tally: Tally,
-    pub(super) written: super::Written,
+    pub(super) written: Written,
     /// How many Events may still tell of it, and since when.
     pub(super) events: Option<(u64, Instant)>,
 }
@@ -157,6 +161,7 @@ impl Entry {
             object,
             read: None,
             spec: None,
+            target: None,
             matcher,
             refused: None,
             source: Source::Unread,
@@ -168,18 +173,19 @@ impl Entry {
             facts_before: None,
             stamp: 0,
             tally: Tally::default(),
-            written: super::Written::default(),
+            written: Written::default(),
             events: None,
         }
     }
 
-    pub(super) fn target(&self) -> Option<Target> {
-        let spec = self.spec.as_ref()?;
-        Some(Target {
+    /// Takes in another spec.
+    pub(super) fn set(&mut self, spec: Option<PolicySpec>) {
+        self.target = spec.as_ref().map(|spec| Target {
             sha256: spec.module.sha256.clone(),
             settings: Value::Object(spec.settings.clone()).to_string(),
             limits: spec.limits.clamped(),
-        })
+        });
+        self.spec = spec.map(Arc::new);
     }
 
     /// The ConfigMap with the module.
@@ -207,7 +213,7 @@ impl Entry {
         if let Some(refused) = &self.refused {
             return Stage::Broken(refused.clone());
         }
-        let Some(target) = self.target() else { return Stage::Reading };
+        let Some(target) = self.target.clone() else { return Stage::Reading };
         if self.running.as_ref().is_some_and(|running| running.target == target) {
             return Stage::Ready;
         }
@@ -239,7 +245,7 @@ impl Entry {
 
     /// What there is to load, when there is.
     pub(super) fn bytes(&self) -> Option<(Bytes, Target)> {
-        let target = self.target().filter(|_| self.stage == Stage::Loading)?;
+        let target = self.target.clone().filter(|_| self.stage == Stage::Loading)?;
         if let Some(loaded) = self.has_loaded(&target.sha256) {
             return Some((Bytes::Loaded(Arc::clone(loaded)), target));
         }
@@ -251,7 +257,7 @@ impl Entry {
 
     /// Takes in how loading a target has ended.
     pub(super) fn loaded(&mut self, target: Target, key: String, ended: Result<Loaded, (At, Failure)>, now: Instant) {
-        if self.target().as_ref() != Some(&target) {
+        if self.target.as_ref() != Some(&target) {
             return;
         }
         match ended {
@@ -270,7 +276,8 @@ impl Entry {
 
     /// When trying again may help.
     pub(super) fn again(&self) -> Option<Instant> {
-        self.tried.as_ref().and_then(|tried| tried.again).filter(|_| matches!(self.stage, Stage::Broken(_)))
+        let tried = self.tried.as_ref()?;
+        tried.again.filter(|_| matches!(&self.stage, Stage::Broken(broken) if *broken == tried.broken))
     }
 
     /// What it does to a custom resource that it matches.
@@ -287,7 +294,12 @@ impl Entry {
             (Stage::Ready | Stage::Reading | Stage::Loading, Some(running), _)
             | (Stage::Broken(_), Some(running), LoadFailure::LastGood) => Turn::Run(Arc::clone(running)),
             (Stage::Ready | Stage::Reading | Stage::Loading, None, _) => Turn::Wait,
-            (Stage::Broken(broken), _, LoadFailure::Ignore) => Turn::Leave(broken.clone()),
+            // What may pass is no reason to go on without it.
+            (Stage::Broken(broken), _, LoadFailure::Ignore)
+                if self.again().is_none() && broken.reason != reason::SOURCE_UNREADABLE =>
+            {
+                Turn::Leave(broken.clone())
+            }
             (Stage::Broken(broken), ..) => Turn::Hold(broken.clone()),
         }
     }
@@ -312,54 +324,37 @@ impl Entry {
             Stage::Broken(broken) => Some(broken),
             _ => None,
         };
-        let ended = |at: At| broken.filter(|broken| broken.at == at);
-        let no = |broken: &Broken| Step { status: "False", reason: broken.reason, message: broken.message.clone() };
-        let yes = |reason, message: String| Step { status: "True", reason, message };
-        let step = |at: At, before: &[At], good: Option<Step>| match ended(at) {
-            Some(broken) => Some(no(broken)),
-            None if before.iter().any(|at| ended(*at).is_some()) || ended(At::Switched).is_some() => None,
-            None => good,
-        };
-        let ready = self.stage == Stage::Ready;
-        let digest = self.spec.as_ref().map(|spec| spec.module.sha256.clone()).unwrap_or_default();
-        let verified = match &self.source {
-            _ if !ready && !matches!(broken, Some(Broken { at: At::Compiled | At::SettingsValid, .. })) => None,
-            // What runs goes on: these bytes were verified, and no others ever run.
-            Source::Missing(what) => Some(Step {
-                status: "False",
-                reason: reason::SOURCE_MISSING,
-                message: format!("{what}; what was loaded before runs on"),
-            }),
-            Source::There { digest: now, .. } if *now != digest => Some(Step {
-                status: "False",
-                reason: reason::SOURCE_CHANGED,
-                message: format!("the ConfigMap holds {now} now; what was loaded before runs on"),
-            }),
-            Source::Unreadable(why) => Some(Step {
-                status: "False",
-                reason: reason::SOURCE_UNREADABLE,
-                message: format!("{why}; what was loaded before runs on"),
-            }),
-            Source::Unread | Source::There { .. } => {
-                Some(yes(reason::VERIFIED, format!("the ConfigMap holds {digest}")))
+        let step = |status, reason, message: String| Some(Step { status, reason, message });
+        let (yes, loading) = (
+            |reason, message: &str| step("True", reason, message.into()),
+            |message: &str| step("Unknown", reason::LOADING, message.into()),
+        );
+        // In their order; the first that ended badly, and what comes after it.
+        let stage = |at: At, good: &dyn Fn() -> Option<Step>| match broken {
+            Some(broken) if broken.at == at => {
+                let unknown = broken.reason == Reason::EngineUnavailable.as_str();
+                step(if unknown { "Unknown" } else { "False" }, broken.reason, broken.message.clone())
             }
+            Some(broken) if broken.at < at => None,
+            _ => good(),
         };
-        let past = |at: At| ready || ended(at).is_some();
-        let accepted = match ended(At::Accepted) {
-            Some(broken) => Some(no(broken)),
-            None => Some(yes(reason::ACCEPTED, "the spec makes sense".into())),
-        };
-        let verified = step(At::Verified, &[At::Accepted], verified);
-        let compiled = step(
-            At::Compiled,
-            &[At::Accepted, At::Verified],
-            past(At::SettingsValid).then(|| yes(reason::COMPILED, "the module is compiled".into())),
-        );
-        let settings = step(
-            At::SettingsValid,
-            &[At::Accepted, At::Verified, At::Compiled],
-            ready.then(|| yes(reason::SETTINGS_VALID, "the policy takes its settings".into())),
-        );
+        let same_module = self.target.as_ref().is_some_and(|target| self.has_loaded(&target.sha256).is_some());
+        let accepted = stage(At::Accepted, &|| yes(reason::ACCEPTED, "the spec makes sense"));
+        let verified = stage(At::Verified, &|| match self.stage {
+            Stage::Reading => loading("the ConfigMap has not been read"),
+            _ => Some(self.verified()),
+        });
+        let compiled = stage(At::Compiled, &|| match self.stage {
+            Stage::Reading => None,
+            Stage::Loading if !same_module => loading("the module is being compiled, or waits for others"),
+            _ => yes(reason::COMPILED, "the module is compiled"),
+        });
+        let settings = stage(At::SettingsValid, &|| match self.stage {
+            Stage::Reading => None,
+            Stage::Loading if same_module => loading("the settings are being checked"),
+            Stage::Loading => None,
+            _ => yes(reason::SETTINGS_VALID, "the policy takes its settings"),
+        });
         let module = self.running.as_ref().map(|running| {
             let manifest = &running.loaded.inspected.manifest;
             ModuleFacts {
@@ -382,6 +377,26 @@ impl Entry {
             module,
             counts: self.tally.counts(self.stamp),
             samples: self.tally.samples(self.stamp),
+        }
+    }
+
+    /// What is to be said of the ConfigMap, of which the right bytes were read once: no others ever run.
+    fn verified(&self) -> Step {
+        let digest = self.target.as_ref().map(|target| target.sha256.as_str()).unwrap_or_default();
+        let no = |reason, what: &str| Step {
+            status: "False",
+            reason,
+            message: format!("{what}; what was loaded before runs on"),
+        };
+        match &self.source {
+            Source::Missing(what) => no(reason::SOURCE_MISSING, what),
+            Source::Unreadable(why) => no(reason::SOURCE_UNREADABLE, why),
+            Source::There { digest: now, .. } if now != digest => {
+                no(reason::SOURCE_CHANGED, &format!("the ConfigMap holds {now} now"))
+            }
+            Source::Unread | Source::There { .. } => {
+                Step { status: "True", reason: reason::VERIFIED, message: format!("the ConfigMap holds {digest}") }
+            }
         }
     }
 

@@ -72,7 +72,8 @@ pub const CONDITIONS: &[(&str, &str, &str)] = &[
     (VERIFIED, DIGEST_MISMATCH, "False: the value in the ConfigMap has another digest; nothing of it was read."),
     (VERIFIED, SOURCE_MISSING, "False: the ConfigMap or its key is not there. What is loaded goes on."),
     (VERIFIED, SOURCE_CHANGED, "False: the value has changed since it was loaded. What is loaded goes on."),
-    (VERIFIED, SOURCE_UNREADABLE, "Unknown: the operator may not read the ConfigMap, or gets no answer."),
+    (VERIFIED, SOURCE_UNREADABLE, "False: the operator may not read the ConfigMap. What is loaded goes on."),
+    (VERIFIED, LOADING, "Unknown: the ConfigMap has not been read yet."),
     (COMPILED, COMPILED, "True: the module is compiled, and a trial of it has begun well."),
     (COMPILED, LOADING, "Unknown: it is being compiled, or waits for others."),
     (COMPILED, Reason::NotAComponent.as_str(), "False: the bytes are no component; `igw policy build` makes one."),
@@ -92,12 +93,17 @@ pub const CONDITIONS: &[(&str, &str, &str)] = &[
     ),
     (SETTINGS_VALID, "(of a call)", "False: the module has failed while it looked at them; see the reasons of calls."),
     (ACTIVE, ACTIVE, "True: the policy runs as its spec says."),
-    (ACTIVE, LOADING, "Unknown: a module is being loaded; the one that ran before goes on, else what matches waits."),
-    (ACTIVE, LAST_GOOD, "False: the newest spec cannot be loaded; the module and settings from before go on."),
+    (
+        ACTIVE,
+        LOADING,
+        "True while the module and settings from before go on until the new ones are loaded; Unknown when there are none, and what \
+         matches waits.",
+    ),
+    (ACTIVE, LAST_GOOD, "True: the newest spec cannot be loaded; the module and settings from before go on."),
     (
         ACTIVE,
         LAST_GOOD_LOST,
-        "False: the newest spec cannot be loaded, and this operator has never run an older one: what matches is held.",
+        "False: the newest spec cannot be loaded, and what ran before the operator was started is not known: what matches is held.",
     ),
     (ACTIVE, SUSPENDED, "False: `spec.mode` is Suspended. What the policy has changed stays as it is."),
     (ACTIVE, HELD, "False: the operator runs with `--policies=hold`. What matches is held."),
@@ -149,7 +155,7 @@ pub fn reference() -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{CALLS, CONDITIONS, STEPS};
+    use super::{ACTIVE, CALLS, CONDITIONS, STEPS};
     use crate::policy::failure::Reason;
 
     #[test]
@@ -169,7 +175,9 @@ mod tests {
             assert!(good.is_some_and(|(.., meaning)| meaning.starts_with("True: ")), "{step}");
         }
         for (kind, reason, meaning) in CONDITIONS.iter().filter(|(kind, reason, _)| kind != reason) {
-            assert!(meaning.starts_with("False: ") || meaning.starts_with("Unknown: "), "{kind} {reason}");
+            // What goes on while another spec is loaded, or cannot be, is active.
+            let goes_on = *kind == ACTIVE && meaning.starts_with("True");
+            assert!(goes_on || meaning.starts_with("False: ") || meaning.starts_with("Unknown: "), "{kind} {reason}");
         }
         for reason in Reason::ALL {
             let named = CONDITIONS.iter().map(|(_, name, _)| name).chain(CALLS.iter().map(|(name, _)| name));

@@ -12,6 +12,8 @@ pub enum Fare {
     UpToDate,
     /// It is on its way there, or something that is not the policy's fault is in its way.
     Pending,
+    /// The policy is suspended, and what it has changed stays.
+    Spared,
     /// Nothing of it is changed, because of this policy.
     Held(Blame),
     /// It goes on without this policy, or the API server refuses what the policy made.
@@ -61,7 +63,7 @@ impl Tally {
         for (_, fare) in self.0.values().filter(|(seen, _)| *seen == stamp) {
             match fare {
                 Fare::UpToDate => counts.up_to_date += 1,
-                Fare::Pending => {}
+                Fare::Pending | Fare::Spared => {}
                 Fare::Held(_) => counts.held += 1,
                 Fare::Failed(_) => counts.failed += 1,
             }
@@ -74,7 +76,7 @@ impl Tally {
     pub fn samples(&self, stamp: u64) -> Vec<Sample> {
         let current = self.0.iter().filter(|(_, (seen, _))| *seen == stamp);
         let sample = |(parent, (_, fare)): (&ParentId, &(u64, Fare))| match fare {
-            Fare::UpToDate | Fare::Pending => None,
+            Fare::UpToDate | Fare::Pending | Fare::Spared => None,
             Fare::Held(blame) | Fare::Failed(blame) => {
                 Some(Sample { parent: parent.clone(), reason: blame.reason, path: blame.path.clone() })
             }

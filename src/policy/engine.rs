@@ -49,6 +49,8 @@ pub struct Module {
     /// Hash of the engine that its code is for.
     pub engine: u64,
     native: Vec<u8>,
+    /// Its calls wait for each other, so that a slow one keeps others waiting for one of its calls and not for all of them.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// Without the code, which is long.
@@ -164,6 +166,14 @@ impl Engine {
     /// # Errors
     /// Why it cannot be used. The same bytes are not compiled again.
     pub async fn load(&self, bytes: &[u8]) -> Result<Loaded, Failure> {
+        self.load_within(bytes, limits::ALL_CODE).await
+    }
+
+    /// As [`Engine::load`], when the native code of all modules is no more than `most` after that.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn load_within(&self, bytes: &[u8], most: usize) -> Result<Loaded, Failure> {
         let digest = digest(bytes);
         if let Some(known) = self.known(&digest) {
             return known;
@@ -173,7 +183,7 @@ impl Engine {
         if let Some(known) = self.known(&digest) {
             return known;
         }
-        let loaded = self.load_new(digest.clone(), bytes).await;
+        let loaded = self.load_new(digest.clone(), bytes, most).await;
         let mut cache = lock(&self.cache);
         match &loaded {
             Ok(module) => {
@@ -196,7 +206,7 @@ impl Engine {
         loaded.or_else(|| cache.failed.get(digest).map(|failure| Err(failure.clone())))
     }
 
-    async fn load_new(&self, digest: String, bytes: &[u8]) -> Result<Loaded, Failure> {
+    async fn load_new(&self, digest: String, bytes: &[u8], most: usize) -> Result<Loaded, Failure> {
         let packed = bytes.len();
         let bytes = bytes.to_vec();
         // Reading a large module takes tens of milliseconds.
@@ -212,30 +222,44 @@ impl Engine {
         let start = Instant::now();
         let (engine, native) = compiler::compile(&self.program, &component).await?;
         let compile_time = start.elapsed();
-        self.make_room(native.len())?;
+        self.make_room(native.len(), most)?;
         let unpacked = component.len();
-        let module = Arc::new(Module { digest, inspected, packed, unpacked, compile_time, engine, native });
-        let report = self.evaluator.lock().await.load(&module, &self.in_use()).await?;
+        let module = Arc::new(Module {
+            digest,
+            inspected,
+            packed,
+            unpacked,
+            compile_time,
+            engine,
+            native,
+            turn: <_>::default(),
+        });
+        let tried = self.evaluator.lock().await.load(&module, &self.in_use()).await;
+        // A child that was killed may have been killed for another one's sake.
+        let report = tried.map_err(|failure| match failure.reason.is_lasting() {
+            true => failure,
+            false => Failure::new(Reason::EngineUnavailable, failure.to_string()),
+        })?;
         report.result.map(|_| module)
     }
 
     /// Forgets code that nobody holds, when there is too much.
-    fn make_room(&self, wanted: usize) -> Result<(), Failure> {
+    fn make_room(&self, wanted: usize, most: usize) -> Result<(), Failure> {
         let mut cache = lock(&self.cache);
         let total = |cache: &Cache| cache.modules.values().map(|module| module.code()).sum::<usize>();
-        if total(&cache) + wanted > limits::ALL_CODE {
+        if total(&cache) + wanted > most {
             cache.modules.retain(|_, module| Arc::strong_count(module) > 1);
         }
         let total = total(&cache);
-        if total + wanted <= limits::ALL_CODE {
+        if total + wanted <= most {
             return Ok(());
         }
         let mib = |bytes: usize| bytes.div_ceil(1 << 20);
         let words = format!(
-            "its native code has {} MiB, and the other policies have {} of the {} MiB for all",
+            "its native code has {} MiB, and the other policies have {} of {} MiB",
             mib(wanted),
             mib(total),
-            mib(limits::ALL_CODE)
+            mib(most)
         );
         // Another time there may be room, so this is not the module's fault.
         Err(Failure::new(Reason::EngineUnavailable, words))
@@ -268,7 +292,10 @@ impl Engine {
             objects: call.objects.to_owned(),
             limits: call.limits,
         };
-        let asked = self.evaluator.lock().await.ask(loaded, &request, &self.in_use()).await;
+        let asked = match tokio::time::timeout(limits::EVALUATE_WALL, loaded.turn.lock()).await {
+            Ok(_turn) => self.evaluator.lock().await.ask(loaded, &request, &self.in_use()).await,
+            Err(_) => Err(Failure::new(Reason::EngineUnavailable, "earlier calls of it take too long")),
+        };
         let report = asked.unwrap_or_else(|failure| Report::of(Err(failure)));
         if report.result.as_ref().err().is_none_or(|failure| failure.reason.is_lasting()) {
             lock(&self.memo).put(key, &report);

@@ -10,6 +10,8 @@ pub const MANIFEST: usize = 64 << 10;
 pub const CODE: usize = 16 << 20;
 /// Bytes of native code of all modules together.
 pub const ALL_CODE: usize = 64 << 20;
+/// The same when a policy of a namespace is loaded: the other half is for those of the cluster.
+pub const CODE_WITH_NAMESPACES: usize = 32 << 20;
 
 /// Functions, bytes of one function, its locals, how deep its blocks nest, and how deep components do. What is over these would
 /// most likely be over the limits of the compiling child too; a count says it better than a dead child. They do not

@@ -122,7 +122,7 @@ const AUTOSCALER: Rule = Fields(&[
     (
         "spec",
         Fields(&[
-            ("maxReplicas", By(typed::required::<i32>)),
+            ("maxReplicas", By(typed::positive)),
             ("metrics", By(typed::optional::<Vec<MetricSpec>>)),
             ("minReplicas", By(typed::optional::<i32>)),
         ]),

@@ -45,6 +45,8 @@ pub struct Stage<'a, C> {
     pub identity: &'a Identity,
     /// The time.
     pub now: Instant,
+    /// Policies that do not run now, by their short names: what they have changed is left as it is.
+    pub left: &'a [String],
 }
 
 /// Carries out the plan.
@@ -183,6 +185,9 @@ impl<C: Cluster> Stage<'_, C> {
             Ok(None) => return Err(failed(wanted, Refusal::Gone, applied)),
             Err(refusal) => return Err(failed(wanted, refusal, applied)),
         };
+        if self.left.iter().any(|policy| live.touched_by(policy)) {
+            return Ok(Done::Unchanged);
+        }
         let why = match whose(&live, self.parent, &self.identity.uid) {
             _ if live.deleting => Blocked::BeingDeleted,
             Whose::Foreign if !self.handed_over(&live) => Blocked::Foreign,
@@ -360,7 +365,9 @@ impl<C: Cluster> Stage<'_, C> {
         if left.is_empty() {
             memory.accepted.remove(&wanted.id);
         } else {
-            tracing::warn!(object = %wanted.id, ?left, "the server changed what was applied; its form is kept");
+            // Not the values: a policy may have put them there.
+            let paths: Vec<_> = left.iter().map(|change| change.path.to_string()).collect();
+            tracing::warn!(object = %wanted.id, ?paths, "the server changed what was applied; its form is kept");
             applied.not_taken.push(wanted.id.clone());
             memory.accepted.insert(wanted.id.clone(), (wanted.intent.clone(), left));
         }

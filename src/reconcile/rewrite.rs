@@ -5,19 +5,21 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 
-use super::guard::{self, Subject, Violation};
+use super::guard::{self, Subject};
 use crate::{
     kinds::ParentInfo,
     object::{ChildKind, DesiredChild, Identity, ObjectId, compare::compare, path::Path},
     policies::{
-        Chosen, PolicyId, Turn,
+        PolicyId,
         entry::{At, Broken, Runnable},
-        reason::GUARD_VIOLATION,
+        reason::{GUARD_VIOLATION, SUSPENDED},
+        select::{Chosen, Turn},
         tally::{Blame, Fare},
     },
     policy::{
@@ -57,6 +59,8 @@ pub struct Rewrite {
     pub ran: Vec<(PolicyId, String)>,
     /// Policies without which it goes on: what they have changed before is left as it is.
     pub left: Vec<(PolicyId, Broken)>,
+    /// Whether what one of these failed of may pass.
+    pub again: bool,
     /// Why nothing may be written.
     pub stop: Option<Stop>,
     /// How each policy fares, as far as it is known now.
@@ -129,6 +133,7 @@ pub async fn rewrite(engine: &Engine, about: &About<'_>, chosen: &[Chosen], gene
                 }
                 Err(fault) if spec.failure_policy.evaluation == EvaluationFailure::Ignore => {
                     done.fares.push(fare(Fare::Failed(blame(fault.reason, fault.path))));
+                    done.again |= fault.again;
                     let at = At::SettingsValid;
                     done.left.push((id.clone(), Broken { at, reason: fault.reason, message: fault.message }));
                 }
@@ -143,11 +148,15 @@ pub async fn rewrite(engine: &Engine, about: &About<'_>, chosen: &[Chosen], gene
             }
             (Turn::Hold(broken), _) => {
                 done.fares.push(fare(Fare::Held(blame(broken.reason, None))));
-                let (policy, reason, message) = (id.clone(), broken.reason, broken.message.clone());
+                let message = format!("{}: {}", broken.reason, broken.message);
+                let (policy, reason) = (id.clone(), broken.reason);
                 done.stop = Some(Stop::Held { policy, reason, message, violation: false, again: false });
             }
             (Turn::Leave(broken), _) => {
-                done.fares.push(fare(Fare::Failed(blame(broken.reason, None))));
+                done.fares.push(fare(match broken.reason {
+                    SUSPENDED => Fare::Spared,
+                    reason => Fare::Failed(blame(reason, None)),
+                }));
                 done.left.push((id.clone(), broken.clone()));
             }
         }
@@ -223,16 +232,11 @@ fn admit(
     for text in made {
         after.push(match given.get(text.as_str()) {
             Some(same) => before[*same].clone(),
-            None => read(text).map_err(|message| Fault {
-                reason: failure::Reason::BadOutput.as_str(),
-                message: format!("handed over {message}"),
-                path: None,
-                violation: false,
-                again: false,
-            })?,
+            None => read(text).map_err(|error| refused(&error, None))?,
         });
     }
-    let after = guard::check(&about.subject, before, after, &spec.grants).map_err(|violation| refused(&violation))?;
+    let after = guard::check(&about.subject, before, after, &spec.grants)
+        .map_err(|violation| refused(&violation, violation.path()))?;
     let known: HashMap<&ObjectId, &DesiredChild> = before.iter().map(|child| (&child.id, child)).collect();
     for child in &after {
         let paths: Vec<Path> = match known.get(&child.id) {
@@ -250,26 +254,41 @@ fn admit(
     Ok(())
 }
 
-fn refused(violation: &Violation) -> Fault {
-    Fault {
-        reason: GUARD_VIOLATION,
-        message: format!("it may not do this: {violation}"),
-        path: violation.path(),
-        violation: true,
-        again: false,
-    }
+fn refused(why: &dyn fmt::Display, path: Option<String>) -> Fault {
+    let message = format!("it may not do this: {why}");
+    Fault { reason: GUARD_VIOLATION, message, path, violation: true, again: false }
 }
 
-/// An object that a policy handed over.
-fn read(text: &str) -> Result<DesiredChild, String> {
-    let body: Value = serde_json::from_str(text).map_err(|error| format!("an object that is no JSON: {error}"))?;
+/// A text that a policy handed over and that is no object the operator could make.
+#[derive(Debug, thiserror::Error)]
+pub enum NoObject {
+    /// It is no JSON.
+    #[error("it handed over what is no JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    /// It does not say which object it is.
+    #[error("it handed over an object without kind or name")]
+    Nameless,
+    /// Of its kind there are none that the operator makes or a policy may add.
+    #[error("{0} may not be added by any policy")]
+    Kind(String),
+}
+
+/// Reads an object that a policy handed over.
+///
+/// # Errors
+/// When it is none that the operator could make.
+pub fn read(text: &str) -> Result<DesiredChild, NoObject> {
+    let body: Value = serde_json::from_str(text)?;
     let says = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (says("/apiVersion"), says("/kind"));
+    let (namespace, name) = (says("/metadata/namespace"), says("/metadata/name"));
+    if kind.is_empty() || name.is_empty() {
+        return Err(NoObject::Nameless);
+    }
     let known = |known: &ChildKind| known.info().kind == kind && known.info().api_version() == version;
     let Some(found) = ChildKind::ALL.into_iter().find(known) else {
-        let shown = failure::clean(&format!("{kind} of {version}"), limits::MESSAGE / 4);
-        return Err(format!("an object of a kind that no policy may add: {shown}"));
+        let shown = format!("{kind} {namespace}/{name} ({version})");
+        return Err(NoObject::Kind(failure::clean(&shown, limits::MESSAGE)));
     };
-    let id = ObjectId::new(found, says("/metadata/namespace"), says("/metadata/name"));
-    Ok(DesiredChild { id, body, shared_fields: &[] })
+    Ok(DesiredChild { id: ObjectId::new(found, namespace, name), body, shared_fields: &[] })
 }

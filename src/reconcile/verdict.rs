@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     CacheView, Context, Turn, apply,
     apply::Stage,
-    diff::{self, Action, Plan},
+    diff::{self, Action, Blocked, Plan},
     guard::Subject,
     outcome::{Applied, Done, Failed, Notice},
     prune::Pruned,
@@ -21,9 +21,10 @@ use crate::{
     kinds::{Desired, KindCondition, Parent},
     object::{DesiredChild, ObjectId},
     policies::{
-        Chosen, PolicyId,
+        PolicyId,
         entry::Broken,
         reason::{GUARD_VIOLATION, SUSPENDED},
+        select::Chosen,
         tally::{Blame, Fare},
     },
 };
@@ -41,6 +42,10 @@ pub(super) struct Verdict {
     pub(super) sealed: Vec<Sealed>,
     ran: Vec<(PolicyId, String)>,
     left: Vec<(PolicyId, Broken)>,
+    /// Their short names.
+    pub(super) short: Vec<String>,
+    /// When to call the policies again.
+    pub(super) again: Option<Duration>,
     fares: Vec<(PolicyId, u64, Fare)>,
 }
 
@@ -60,15 +65,15 @@ pub(super) struct Held {
     pub(super) condition: KindCondition,
     /// When trying again may help.
     pub(super) again: Option<Duration>,
-    /// Whether an Event may tell of it: a policy that holds a thousand custom resources sends no thousand Events.
-    pub(super) told: bool,
+    /// Whose fault it is.
+    policy: Option<PolicyId>,
 }
 
 impl Held {
     pub(super) fn new(class: Reason, message: String, condition: (&str, &str)) -> Self {
         let (status, reason) = condition;
         let condition = KindCondition::new(POLICIES_APPLIED, status, reason, &message, false);
-        Self { failed: Failed::new(class, None, message), condition, again: None, told: true }
+        Self { failed: Failed::new(class, None, message), condition, again: None, policy: None }
     }
 }
 
@@ -91,27 +96,48 @@ impl<C: Cluster> Turn<'_, C> {
                 context.policies.fared(self.id, done.fares, self.now);
                 let class = if violation { Reason::GuardViolation } else { Reason::PolicyFailed };
                 let mut held = Held::new(class, format!("held by {policy}: {message}"), ("False", reason));
-                held.told = context.policies.may_tell(&policy, self.now);
-                if again {
-                    self.memory.policy_failures = self.memory.policy_failures.saturating_add(1);
-                    let spread = self.identity.generation.unsigned_abs();
-                    held.again = Retry::Slowly.delay(self.memory.policy_failures - 1, spread);
-                }
+                held.policy = Some(policy);
+                held.again = self.try_again(again);
                 Ruling::Held(Box::new(held))
             }
         }
     }
 
+    /// When to call the policies again, if that may help.
+    fn try_again(&mut self, may_help: bool) -> Option<Duration> {
+        if !may_help {
+            self.memory.policy_failures = 0;
+            return None;
+        }
+        let attempt = self.memory.policy_failures;
+        self.memory.policy_failures = attempt.saturating_add(1);
+        Retry::Slowly.delay(attempt, self.identity.generation.unsigned_abs())
+    }
+
     /// Has the guard compare all of it with what was generated.
     fn admit<P: Parent>(&mut self, generated: &[DesiredChild], mut done: rewrite::Rewrite) -> Ruling {
-        self.memory.policy_failures = 0;
+        let again = self.try_again(done.again);
         let (ran, left) = (std::mem::take(&mut done.ran), std::mem::take(&mut done.left));
         let fares = std::mem::take(&mut done.fares);
         match render::admit::<P>(self.identity, generated, done) {
             Ok(sealed) => {
                 let sealed = self.left_alone(sealed, &left);
-                self.memory.keep(if ran.is_empty() && left.is_empty() { &[] } else { &sealed });
-                Ruling::Write(Verdict { sealed, ran, left, fares })
+                let short: Vec<String> = left.iter().map(|(id, _)| id.short()).collect();
+                match (ran.is_empty(), left.is_empty()) {
+                    (true, true) => self.memory.keep(&[]),
+                    (false, true) => self.memory.keep(&sealed),
+                    (_, false) => {
+                        // As such an object is live it was not admitted in this process, and as it was made now it is not live.
+                        let live = |sealed: &Sealed| self.context.cache.get(&sealed.id);
+                        let spared = |sealed: &Sealed| {
+                            live(sealed).is_some_and(|live| short.iter().any(|policy| live.touched_by(policy)))
+                                && !sealed.was_touched_by(left.iter().map(|(id, _)| id))
+                        };
+                        let keep: Vec<Sealed> = sealed.iter().filter(|sealed| !spared(sealed)).cloned().collect();
+                        self.memory.keep(&keep);
+                    }
+                }
+                Ruling::Write(Verdict { sealed, ran, left, short, fares, again })
             }
             // Each went through alone: all of them are to blame.
             Err(error) => {
@@ -129,10 +155,13 @@ impl<C: Cluster> Turn<'_, C> {
 
     /// Nothing is created, changed or deleted for it, but what vanished is made again as it was last admitted.
     pub(super) async fn held(&mut self, mut desired: Desired, held: Held, names_some: bool) -> Option<Duration> {
-        let Held { failed, condition, again, told } = held;
+        let Held { failed, condition, again, policy } = held;
         desired.conditions.push(condition);
         let made = self.make_again().await;
-        if !told {
+        // A policy that holds a thousand custom resources sends no thousand Events.
+        let news = self.memory.refused.as_ref() != Some(&failed.message);
+        if news && policy.is_some_and(|policy| !self.context.policies.may_tell(&policy, self.now)) {
+            self.context.metrics.event_dropped();
             self.memory.refused = Some(failed.message.clone());
         }
         let report = Report { from_spec: Some(FromSpec::of(&desired)), names_some, ..Report::default() };
@@ -148,14 +177,19 @@ impl<C: Cluster> Turn<'_, C> {
         let mut plan = diff::diff(self.id, &self.identity.uid, &sealed, &view, &self.memory.apply.accepted);
         plan.changes.truncate(sealed.len());
         for change in &mut plan.changes {
-            if change.action != Action::Create {
+            // What is in the way stays in it: a workload must not come back before what protects it.
+            use Blocked::{Missing, Off, Unlisted, Unreadable};
+            if !matches!(
+                change.action,
+                Action::Create | Action::Blocked(Missing(_) | Unlisted | Unreadable(_) | Off(_))
+            ) {
                 change.action = Action::Unchanged;
             }
         }
         if plan.is_empty() {
             return None;
         }
-        let stage = Stage { cluster, cache, parent: self.id, identity: self.identity, now: self.now };
+        let stage = Stage { cluster, cache, parent: self.id, identity: self.identity, now: self.now, left: &[] };
         let mut applied = apply::apply(&stage, &plan, &sealed, &mut self.memory.apply).await;
         let made = applied.outcomes.iter().filter(|outcome| matches!(outcome.result, Ok(Done::Created)));
         let made: Vec<Notice> = made
@@ -198,7 +232,7 @@ impl Verdict {
         }
         for change in &mut plan.changes {
             let touched =
-                change.live.as_deref().is_some_and(|live| self.left.iter().any(|(id, _)| live.touched_by(&id.short())));
+                change.live.as_deref().is_some_and(|live| self.short.iter().any(|policy| live.touched_by(policy)));
             if touched && matches!(change.action, Action::Update(_) | Action::Delete) {
                 change.action = Action::Unchanged;
                 change.fields.clear();

@@ -1,7 +1,7 @@
 ;; Adds an object of a kind that may be added, which this policy was not granted.
 ;; load: ok
 ;; rewrite: ok
-;; guard: ConfigMap team/shop-extra was added without the grant addKinds
+;; guard: ConfigMap team/shop-extra was added, or changed after another policy had added it, without the grant addKinds
 (data (i32.const 256) "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"shop-extra\",\"namespace\":\"team\"}}\00")
 (func (export "inference-gateway:policy/policy@1.0.0#rewrite")
   (param $context i32) (param $context-length i32) (param $settings i32) (param $settings-length i32)

@@ -1,7 +1,7 @@
 ;; Makes a DaemonSet of the Deployment, which would run on every node.
 ;; load: ok
 ;; rewrite: ok
-;; guard: Deployment team/shop was dropped
+;; guard: DaemonSet team/shop (apps/v1) may not be added by any policy
 (data (i32.const 256) "\"kind\":\"Deployment\"\00")
 (data (i32.const 512) "\"kind\":\"Deployment\"\00")
 (data (i32.const 768) "\"kind\":\"DaemonSet\"\00")

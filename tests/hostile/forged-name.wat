@@ -1,7 +1,7 @@
 ;; Gives the Service another name, so that its own is gone and another one is there.
 ;; load: ok
 ;; rewrite: ok
-;; guard: Service team/bank was added without the grant addKinds
+;; guard: Service team/bank was added, or changed after another policy had added it, without the grant addKinds
 (data (i32.const 256) "\"kind\":\"Service\"\00")
 (data (i32.const 512) "\"name\":\"shop\"\00")
 (data (i32.const 768) "\"name\":\"bank\"\00")

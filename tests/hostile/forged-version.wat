@@ -1,7 +1,7 @@
 ;; Names another version of the API, whose fields nobody compares.
 ;; load: ok
 ;; rewrite: ok
-;; guard: Deployment team/shop was dropped
+;; guard: Deployment team/shop (apps/v1beta1) may not be added by any policy
 (data (i32.const 256) "\"kind\":\"Deployment\"\00")
 (data (i32.const 512) "\"apiVersion\":\"apps/v1\"\00")
 (data (i32.const 768) "\"apiVersion\":\"apps/v1beta1\"\00")

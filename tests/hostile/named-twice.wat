@@ -1,7 +1,7 @@
 ;; Says its name twice, so that two readers may read two names.
 ;; load: ok
 ;; rewrite: ok
-;; guard: Service team/bank was added without the grant addKinds
+;; guard: Service team/bank was added, or changed after another policy had added it, without the grant addKinds
 (data (i32.const 256) "\"kind\":\"Service\"\00")
 (data (i32.const 512) "\"name\":\"shop\",\"namespace\":\"team\"\00")
 (data (i32.const 768) "\"name\":\"bank\",\"name\":\"shop\",\"namespace\":\"team\",\"name\":\"bank\"\00")

@@ -1,31 +1,40 @@
-//! Every example, and the quick start of the README, applied as they are and Ready.
+//! Every example, and the quick start of the README, applied as they are and Ready; those with policies changed as they promise.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
+use controlplane::User;
 use igw::{
     kinds::{self, Parent as _},
-    object::ChildKind::{Deployment, HorizontalPodAutoscaler, Ingress, Service, ServiceAccount},
+    object::ChildKind::{Deployment, HorizontalPodAutoscaler, Ingress, PeerAuthentication, Service, ServiceAccount},
+    policies::Options,
 };
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::{Api, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::{
+    added_kinds,
+    world::{World, assert_condition, within},
+};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every folder below `examples`, but for that of the policies: they want custom resources of another group.
-fn folders() -> Vec<PathBuf> {
-    let entries = fs::read_dir(root().join("examples")).expect("examples");
+/// Every folder below one of the checkout, but for that of the policies: they need an operator that may add more kinds.
+fn folders(below: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(below)).expect("examples");
     let mut folders: Vec<_> = entries.map(|entry| entry.expect("entry").path()).filter(|path| path.is_dir()).collect();
     folders.retain(|path| !path.ends_with("policies"));
     folders.sort();
     folders
+}
+
+fn names(folders: &[PathBuf]) -> Vec<String> {
+    folders.iter().map(|folder| folder.file_name().unwrap_or_default().to_string_lossy().into_owned()).collect()
 }
 
 /// A custom resource of an example.
@@ -59,8 +68,7 @@ fn resources(folder: &Path) -> Vec<Resource> {
 #[tokio::test]
 async fn every_example_applies_and_becomes_ready() {
     let mut world = World::without_operator("examples").await;
-    let folders = folders();
-    let names: Vec<_> = folders.iter().map(|f| f.file_name().unwrap_or_default().to_string_lossy()).collect();
+    let folders = folders("examples");
     let wanted = [
         "agent-server",
         "gateway-complete",
@@ -70,7 +78,7 @@ async fn every_example_applies_and_becomes_ready() {
         "mcp-server",
         "orchestrator",
     ];
-    assert_eq!(names, wanted);
+    assert_eq!(names(&folders), wanted);
     let mut namespaces: Vec<_> = folders.iter().flat_map(|f| resources(f)).map(|resource| resource.namespace).collect();
     namespaces.dedup();
     world.start_with(&format!("kubernetes.io/metadata.name in ({})", namespaces.join(","))).await;
@@ -129,6 +137,122 @@ async fn complete(world: &mut World) {
     {
         assert_eq!(world.get(kind, name).await.owner_references()[0].name, "complete");
     }
+}
+
+/// What is in a README under a heading, for a shell.
+fn block(readme: &str, heading: &str) -> String {
+    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).expect("a heading");
+    let (_, rest) = section.split_once("```sh\n").expect("something to type");
+    rest.split_once("```").expect("an end").0.to_owned()
+}
+
+/// Types it in, as a user who has done what the demo says; returns what was printed.
+async fn type_in(world: &World, block: &str) -> String {
+    let programs = [world.plane.kubectl(), Path::new(env!("CARGO_BIN_EXE_igw"))];
+    let [kubectl, igw] = programs.map(|program| program.parent().expect("a folder").display());
+    let mut command = tokio::process::Command::new("sh");
+    command.args(["-ec", block]).current_dir(root()).env("KUBECONFIG", world.plane.kubeconfig(User::Admin));
+    command.env("PATH", format!("{kubectl}:{igw}:{}", std::env::var("PATH").expect("a path")));
+    let output = within("the commands of a README", command.output()).await.expect("a shell");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{block}{said}");
+    said
+}
+
+/// What the operator said and made, as users read it: the custom resource and its Deployment are both `my-gateway`.
+async fn read(world: &World, kind: &str, namespace: &str) -> Value {
+    let said = world.kubectl(&["get", kind, "my-gateway", "-n", namespace, "-o", "json"]).await;
+    serde_json::from_str(&said).expect("JSON")
+}
+
+#[tokio::test]
+async fn every_example_with_a_policy_changes_what_its_readme_promises() {
+    let mut world = added_kinds::world("policy-examples").await;
+    world.added_kinds = [PeerAuthentication].into();
+    // Whoever applies them has an operator without a name of its own.
+    world.policies.operator_name = Options::default().operator_name;
+    let folders = folders("examples/policies");
+    let names = names(&folders);
+    assert_eq!(names, ["add-sidecar", "extra-env", "istio-mtls"]);
+    let namespaces: Vec<_> = names.iter().map(|name| format!("policy-{name}")).collect();
+    world.start_with(&format!("kubernetes.io/metadata.name in ({})", namespaces.join(","))).await;
+
+    let mut readmes = Vec::new();
+    for (folder, name) in folders.iter().zip(&names) {
+        let readme = fs::read_to_string(folder.join("README.md")).expect("every example has a README");
+        let apply = block(&readme, "Apply");
+        assert!(apply.starts_with(&format!("kubectl apply -f examples/policies/{name}/\n")), "{apply}");
+        let said = type_in(&world, &apply).await;
+        assert!(!said.contains("Warning"), "{said}");
+        let said = type_in(&world, &block(&readme, "Look at it")).await;
+        for words in ["every matching custom resource goes through it", &format!("{name} (sha256:")] {
+            assert!(said.contains(words), "{words} in {said}");
+        }
+        readmes.push(readme);
+    }
+    for name in &names {
+        world.policy_at(world.cluster_policies(), name, "one up to date", |status| status["upToDate"] == 1).await;
+    }
+    let table = world.kubectl(&["get", "clusterwasmpolicies"]).await;
+    for name in &names {
+        let row = table.lines().find(|line| line.starts_with(&format!("{name} "))).expect("a row");
+        let columns: Vec<_> = row.split_whitespace().collect();
+        assert_eq!(columns[1..5], ["True", "Active", "1", "0"], "{table}");
+        let resource = read(&world, "igw", &format!("policy-{name}")).await;
+        let applied = format!("{name} (sha256:");
+        assert_condition(&resource["status"], "PoliciesApplied", ("True", "PoliciesApplied"), &[&applied]);
+        let deployment = read(&world, "deployment", &format!("policy-{name}")).await;
+        assert_eq!(deployment["metadata"]["annotations"]["inference-gateway.com/policies"], **name);
+    }
+    // Nobody is to take what a policy has changed for something that applying the file would take away.
+    let said = type_in(&world, "igw diff -f examples/policies/extra-env/ || true").await;
+    assert!(
+        said.contains("\n! no policy runs here, so what these have changed is shown as if it went: extra-env\n"),
+        "{said}"
+    );
+    a_sidecar(&world).await;
+    three_variables(&world).await;
+    mutual_tls(&world).await;
+    for readme in &readmes {
+        type_in(&world, &block(readme, "Clean up")).await;
+    }
+}
+
+async fn a_sidecar(world: &World) {
+    let pod = &read(world, "deployment", "policy-add-sidecar").await["spec"]["template"]["spec"];
+    let sidecar = &pod["initContainers"][0];
+    let wanted = json!(["collector", "docker.io/otel/opentelemetry-collector:0.139.0", "Always"]);
+    assert_eq!(json!([sidecar["name"], sidecar["image"], sidecar["restartPolicy"]]), wanted);
+    let confined = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    assert_eq!(sidecar["securityContext"], confined, "what it leaves open is filled in");
+    assert_eq!(pod["volumes"], json!([{"name": "collector-buffer", "emptyDir": {"sizeLimit": "64Mi"}}]));
+    assert_eq!(pod["containers"].as_array().map(Vec::len), Some(1));
+}
+
+async fn three_variables(world: &World) {
+    let deployment = read(world, "deployment", "policy-extra-env").await;
+    let env = deployment["spec"]["template"]["spec"]["containers"][0]["env"].as_array().cloned().unwrap_or_default();
+    let added = json!([
+        {"name": "HTTPS_PROXY", "value": "http://egress.example.com:3128"},
+        {"name": "NO_PROXY", "value": ".svc,.cluster.local"},
+        {"name": "POD_IP", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}},
+    ]);
+    assert_eq!(json!(env[env.len() - 3..]), added);
+    assert!(env.iter().any(|variable| variable["name"] == "SERVER_PORT"), "those of the operator stay: {env:?}");
+}
+
+async fn mutual_tls(world: &World) {
+    let deployment = read(world, "deployment", "policy-istio-mtls").await;
+    let labels = &deployment["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(labels["sidecar.istio.io/inject"], "true");
+    let rule = read(world, "peerauthentication", "policy-istio-mtls").await;
+    let wanted = json!({
+        "selector": {"matchLabels": {"app": "my-gateway"}},
+        "mtls": {"mode": "STRICT"},
+        "portLevelMtls": {"9464": {"mode": "PERMISSIVE"}},
+    });
+    assert_eq!(rule["spec"], wanted);
+    assert_eq!(rule["metadata"]["ownerReferences"][0]["kind"], "Gateway");
 }
 
 /// The manifest and the commands as the README prints them, without the port-forward, which needs a

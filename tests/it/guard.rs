@@ -1,7 +1,7 @@
 //! The guard: what a policy may change, rule by rule and trick by trick, and for every path of the schemas.
 
 mod mutation;
-mod oracle;
+pub(crate) mod oracle;
 mod property;
 mod rules;
 

@@ -16,6 +16,7 @@ mod examples;
 mod foreign;
 mod forged;
 mod frozen;
+mod fuzz_corpus;
 mod gateway_api;
 mod generated;
 mod golden;

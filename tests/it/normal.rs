@@ -130,6 +130,7 @@ impl Stages {
             parent: &self.parent,
             identity: &self.identity,
             now: Instant::now(),
+            left: &[],
         };
         apply(&stage, &plan, sealed, &mut self.memory).await
     }

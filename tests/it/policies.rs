@@ -290,6 +290,30 @@ async fn a_suspended_policy_leaves_what_it_has_changed() {
 }
 
 #[tokio::test]
+async fn what_is_not_known_any_more_is_not_made_again_without_its_policy() {
+    let mut world = World::new("policy-unknown").await;
+    let mut spec = sidecar(&world).await;
+    world.apply_cluster_policy("sidecar", spec.clone()).await;
+    world.run_gateway("x", json!({})).await;
+    spec["mode"] = json!("Suspended");
+    world.apply_cluster_policy("sidecar", spec.clone()).await;
+    world.cluster_policy("sidecar", "Suspended", |status| says(status, "Active", "False", "Suspended")).await;
+    world.stop().await;
+    world.start().await;
+    // With the policy gone wrong, what this process made of the Gateway without it is not what was admitted last.
+    let broken = world.ship("broken", b"no module").await;
+    (spec["mode"], spec["module"]) = (json!("Enforce"), broken);
+    world.apply_cluster_policy("sidecar", spec).await;
+    world.gateway("x", "held", held).await;
+    world.delete(world.api(ChildKind::Deployment), "x", &DeleteParams::default()).await;
+    world.delete(world.api(ChildKind::Service), "x", &DeleteParams::default()).await;
+    let there = |object: Option<&kube::api::DynamicObject>| object.is_some();
+    world.wait(world.api(ChildKind::Service), "x", "it is back", there).await;
+    world.settled().await;
+    assert!(world.find(ChildKind::Deployment, "x").await.is_none());
+}
+
+#[tokio::test]
 async fn what_the_server_refuses_is_traced_to_the_policy() {
     let world = World::new("policy-refused").await;
     let mut spec = sidecar(&world).await;

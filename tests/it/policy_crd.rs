@@ -293,20 +293,3 @@ async fn the_operator_of_a_policy_cannot_change_and_its_status_and_columns_tell_
         world.kubectl(&["delete", short, &name, "-n", &name]).await;
     }
 }
-
-/// Without keeping them: they would match what other tests make.
-#[tokio::test]
-async fn the_examples_are_accepted() {
-    let world = World::without_operator("policy-examples").await;
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policies");
-    for name in ["add-sidecar", "extra-env", "istio-mtls"] {
-        let text = std::fs::read_to_string(root.join(name).join("10-policy.yaml")).expect("text");
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
-        let policy = documents.iter().find(|document| document["kind"] == "ClusterWasmPolicy").expect("a policy");
-        let file = tempfile::NamedTempFile::new().expect("a file");
-        std::fs::write(file.path(), policy.to_string()).expect("written");
-        let path = file.path().to_string_lossy().into_owned();
-        let said = world.kubectl(&["create", "--validate=strict", "--dry-run=server", "-f", &path]).await;
-        assert!(said.contains("created") && !said.contains("Warning"), "{said}");
-    }
-}

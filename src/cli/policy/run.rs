@@ -1,6 +1,10 @@
 //! `igw policy run`: a module on the objects that custom resources become.
 
-use std::{fmt::Write as _, fs, path::PathBuf};
+use std::{
+    fmt::{Display, Write as _},
+    fs,
+    path::PathBuf,
+};
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,17 +16,17 @@ use crate::{
         manifest,
         render::{Given, Known, given},
     },
-    object::{ChildKind, DesiredChild, ObjectId, compare::compare},
+    object::{ChildKind, DesiredChild, compare::compare},
     policy::{
         context::context,
         engine::{Call, Engine, Loaded},
         grants::Grants,
         limits::Limits,
-        paths::added,
     },
     reconcile::{
         diff::Field,
         guard::{self, Subject},
+        rewrite,
     },
 };
 
@@ -48,8 +52,7 @@ pub(super) async fn run(args: &Run) -> Result<Printed, Error> {
     for mut document in documents {
         let Some(given) = given(&mut document, &args.namespace, &known)? else { continue };
         any = true;
-        let after = rewrite(&engine, &module, &settings, &document, &given, &mut printed.notes).await?;
-        let after = admit(&given, after, &grants)?;
+        let after = one(&engine, &module, &settings, &grants, &document, &given, &mut printed.notes).await?;
         printed.notes.push_str(&changes(&given.generated, &after, args.show_values));
         printed.text.push_str(&manifest::yaml(&after)?);
     }
@@ -64,11 +67,12 @@ fn read<T: DeserializeOwned>(file: &PathBuf) -> Result<T, Error> {
     serde_saphyr::from_str(&text).map_err(|error| format!("failed to parse {}: {error}", file.display()).into())
 }
 
-/// The objects with what the policy made of those it wants to see.
-async fn rewrite(
+/// The objects with what the policy made of those it wants to see, as the guard admits them.
+async fn one(
     engine: &Engine,
     module: &Loaded,
     settings: &str,
+    grants: &Grants,
     document: &Value,
     given: &Given,
     notes: &mut String,
@@ -97,41 +101,19 @@ async fn rewrite(
         let _ = writeln!(notes, "  and {} lines more", evaluated.log_dropped);
     }
     let output = evaluated.result.map_err(|failure| format!("failed to rewrite the objects of {id}: {failure}"))?;
-    let mut after: Vec<Value> = unseen.iter().map(|child| child.body.clone()).collect();
+    let refused = |why: &dyn Display| format!("failed to admit what the policy made: {why}");
+    let mut after: Vec<DesiredChild> = unseen.into_iter().cloned().collect();
     for text in &output.objects {
-        let object = serde_json::from_str(text)
-            .map_err(|error| format!("failed to read an object that the policy made for {id}: {error}"))?;
-        after.push(object);
+        after.push(rewrite::read(text).map_err(|error| refused(&error))?);
     }
-    Ok(after)
+    let subject = Subject { identity: &given.identity, fixed: given.fixed };
+    let admitted = guard::check(&subject, &given.generated, after, grants).map_err(|violation| refused(&violation))?;
+    Ok(admitted.into_iter().map(|child| child.body).collect())
 }
 
 fn key(object: &Value) -> [&str; 4] {
     let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     [text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name")]
-}
-
-/// The objects as the guard admits them.
-fn admit(given: &Given, after: Vec<Value>, grants: &Grants) -> Result<Vec<Value>, Error> {
-    let mut children = Vec::with_capacity(after.len());
-    for body in after {
-        let [api_version, kind, namespace, name] = key(&body);
-        let known = |known: &ChildKind| known.info().kind == kind && known.info().api_version() == api_version;
-        let Some(kind) = ChildKind::ALL.into_iter().find(known) else {
-            let possible: Vec<_> = added::KINDS.iter().map(|added| added.child.info()).collect();
-            let possible: Vec<_> = possible.iter().map(|i| format!("{} ({})", i.kind, i.api_version())).collect();
-            return Err(format!(
-                "failed to admit what the policy made: {kind} {namespace}/{name} ({api_version}) may not be added; possible are {}",
-                possible.join(", ")
-            )
-            .into());
-        };
-        children.push(DesiredChild { id: ObjectId::new(kind, namespace, name), body, shared_fields: &[] });
-    }
-    let subject = Subject { identity: &given.identity, fixed: given.fixed };
-    let admitted = guard::check(&subject, &given.generated, children, grants)
-        .map_err(|violation| format!("failed to admit what the policy made: {violation}"))?;
-    Ok(admitted.into_iter().map(|child| child.body).collect())
 }
 
 /// What is different, object by object and field by field.

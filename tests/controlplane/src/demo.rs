@@ -10,6 +10,7 @@ use anyhow::{Context, Result, anyhow};
 mod examples;
 mod existing;
 mod own;
+mod policies;
 mod ready;
 mod show;
 
@@ -29,7 +30,8 @@ pub(crate) struct Arguments {
     release: bool,
     /// Use the cluster of this kubeconfig file (its current context) instead of starting one
     ///
-    /// It shows the first two examples, both with Gateways: an operator outside a cluster cannot reach the agents in it.
+    /// It shows the first two examples, both with Gateways: an operator outside a cluster cannot reach the agents in it. Policies are
+    /// left out.
     /// Everything happens in a namespace of its own, igw-demo. What will be installed is shown and asked first, and removed at the end.
     /// The operator runs on this machine, with the rights of that file's user, and looks at that namespace only.
     #[arg(long, value_name = "FILE")]
@@ -79,19 +81,22 @@ impl Demo {
             error = operator.failure() => return Err(error),
         };
         result.map_err(|error| anyhow!("{error:#}\nthe end of the operator's log:\n{}", operator.tail()))?;
-        show::tables(kubectl, examples).await?;
+        show::tables(kubectl, examples).await
+    }
+
+    /// Says that everything was shown, and how long that took.
+    fn done(&self) {
         say(&format!(
             "\nEverything is ready: {:.1} s, of which building the operator took {:.1} s.",
             self.started.elapsed().as_secs_f64(),
             self.built.as_secs_f64()
         ));
-        Ok(())
     }
 
-    /// Stays while the user tries things; ends with an error when the operator ends.
-    async fn stay(&self, shell: &str, operator: &Operator, examples: &[Example]) -> Result<()> {
+    /// Stays while the user tries things, `more` among them; ends with an error when the operator ends.
+    async fn stay(&self, shell: &str, operator: &Operator, examples: &[Example], more: &str) -> Result<()> {
         say(&format!(
-            "\n{}\nThe operator's log: {}\nCtrl-C ends the demo and removes everything it made.",
+            "\n{}{more}\nThe operator's log: {}\nCtrl-C ends the demo and removes everything it made.",
             show::suggestions(shell, examples),
             operator.log().display()
         ));

@@ -9,6 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use tokio::process::Command;
 
+use crate::output::say;
+
 /// A kubectl that talks to one cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Kubectl {
@@ -37,6 +39,13 @@ impl Kubectl {
             bail!("`kubectl {}` failed: {}", words.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs it as [`run`](Self::run) and prints the command and what it printed, as one sees it in a terminal.
+    pub(crate) async fn shown(&self, arguments: &[&str]) -> Result<()> {
+        let output = self.run(arguments).await?;
+        say(&format!("\n$ kubectl {}\n{}", arguments.join(" "), output.trim_end()));
+        Ok(())
     }
 
     async fn output<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Output> {

@@ -781,7 +781,7 @@ fn a_later_policy_changes_what_an_earlier_one_added_only_if_it_could_have_added_
     assert!(matches!(dropped, Some(Violation::Dropped(id)) if id.kind == ChildKind::NetworkPolicy));
 
     // A ConfigMap may have been generated: its content stays, whoever made it.
-    let mut before = generated.clone();
+    let mut before = generated;
     before.push(map("gateway-complete", "complete-extra"));
     let mut after = before.clone();
     of_kind(&mut after, ChildKind::ConfigMap)["data"]["a"] = "other".into();

@@ -8,8 +8,9 @@ use igw::{
     object::{ChildKind, DesiredChild, Identity},
     parent::ParentObject,
     policies::{
-        Chosen, PolicyId, Turn,
+        PolicyId,
         entry::{Runnable, Target},
+        select::{Chosen, Turn},
     },
     policy::{engine::Loaded, resource::PolicySpec},
 };

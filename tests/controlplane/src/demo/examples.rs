@@ -25,6 +25,9 @@ const NAMES: [&str; 7] = [
 /// How many of them, from the first one, fit into one namespace and work with an operator that cannot reach the pods.
 const SMALL: usize = 2;
 
+/// Those with policies, in folders below `examples` too.
+const POLICIES: [&str; 3] = ["policies/extra-env", "policies/add-sidecar", "policies/istio-mtls"];
+
 /// The documents of some examples.
 pub(crate) struct Examples {
     folders: Vec<PathBuf>,
@@ -62,6 +65,11 @@ impl Examples {
         Self::load(&NAMES[..SMALL])
     }
 
+    /// Those with policies.
+    pub(crate) fn policies() -> Result<Self> {
+        Self::load(&POLICIES)
+    }
+
     fn load(names: &[&str]) -> Result<Self> {
         let folders = names.iter().map(|name| checkout().join("examples").join(name));
         let folders: Vec<PathBuf> = folders.filter(|folder| folder.is_dir()).collect();
@@ -84,6 +92,17 @@ impl Examples {
     /// The custom resources among them.
     pub(crate) fn resources(&self) -> Vec<Example> {
         self.documents.iter().filter_map(Example::read).collect()
+    }
+
+    /// The custom resources in one of the folders.
+    pub(crate) fn resources_in(&self, folder: &Path) -> Result<Vec<Example>> {
+        Ok(read(folder)?.iter().filter_map(Example::read).collect())
+    }
+
+    /// Names of all documents of a kind.
+    pub(crate) fn named(&self, kind: &str) -> Vec<String> {
+        let documents = self.documents.iter().filter(|document| document["kind"] == kind);
+        documents.map(|document| text(&document["metadata"]["name"], "")).collect()
     }
 
     /// Everything in one namespace: namespaces of their own are left out.

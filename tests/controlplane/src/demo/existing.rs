@@ -89,8 +89,10 @@ impl Stage<'_> {
     async fn show(&mut self, plan: &Plan, examples: &Examples, made: &mut Made) -> Result<()> {
         plan.install(self.client, made).await?;
         let selector = format!("--watch-namespace-selector=kubernetes.io/metadata.name={NAMESPACE}");
+        // Policies that the cluster has are not this operator's: it neither runs them nor writes their statuses.
+        let name = format!("--operator-name={NAMESPACE}");
         let folder = self.folder.join("operator");
-        let operator = Operator::start(&self.demo.program, self.kubeconfig, &folder, &[selector]).await?;
+        let operator = Operator::start(&self.demo.program, self.kubeconfig, &folder, &[selector, name]).await?;
         let operator = made.operator.insert(operator);
         say("The operator is ready.");
 
@@ -99,12 +101,13 @@ impl Stage<'_> {
         say(self.kubectl.run(&["apply", "-f", &file.to_string_lossy()]).await?.trim_end());
         let resources = examples.resources();
         self.demo.present(self.client, self.kubectl, operator, &resources, PATIENCE).await?;
+        self.demo.done();
         self.shown = true;
         if self.demo.once {
             return Ok(());
         }
         let shell = format!("  export KUBECONFIG={}\n", self.kubeconfig.display());
-        self.demo.stay(&shell, operator, &resources).await
+        self.demo.stay(&shell, operator, &resources, "").await
     }
 }
 

@@ -1,13 +1,18 @@
 //! The demo on a control plane of its own.
 
-use std::{cell::Cell, time::Duration};
+use std::{cell::Cell, fs, time::Duration};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use controlplane::{CardServer, ControlPlane, Supervisor, User};
 
-use super::{Demo, examples::Examples, kubectl_cache};
+use super::{
+    Demo,
+    examples::Examples,
+    kubectl_cache,
+    policies::{self, WITH_POLICIES},
+};
 use crate::{
-    install::install,
+    install::install_as_printed,
     kinds::Kind,
     kubectl::Kubectl,
     operator::{Operator, cards_from},
@@ -57,9 +62,11 @@ async fn show(demo: &Demo, plane: &ControlPlane, shown: &Cell<bool>) -> Result<(
         true => Some(CardServer::start().await?),
         false => None,
     };
-    let arguments: Vec<String> = cards.iter().map(cards_from).collect();
-
-    install(&kubectl).await?;
+    let added = vec![format!("--policy-added-kinds={}", policies::ADDED)];
+    let definition = plane.folder().join("peerauthentications.yaml");
+    fs::write(&definition, peer_authentications().await?)?;
+    install_as_printed(&kubectl, &demo.program, &added, &definition, plane.folder()).await?;
+    let arguments: Vec<String> = cards.iter().map(cards_from).chain(added).collect();
     let folder = plane.folder().join("operator");
     let operator = Operator::start(&demo.program, &plane.kubeconfig(User::Operator), &folder, &arguments).await?;
     say("CRDs installed, operator ready.");
@@ -69,9 +76,27 @@ async fn show(demo: &Demo, plane: &ControlPlane, shown: &Cell<bool>) -> Result<(
     }
     let client = plane.client(User::Admin).await?;
     demo.present(&client, &kubectl, &operator, &resources, PATIENCE).await?;
+    let policies = policies::Show {
+        program: &demo.program,
+        client: &client,
+        kubectl: &kubectl,
+        operator: &operator,
+        patience: PATIENCE,
+    };
+    policies.run(&Examples::policies()?).await?;
+    demo.done();
     shown.set(true);
     if demo.once {
         return operator.stop().await;
     }
-    demo.stay(&shell_lines(&admin, kubectl.program())?, &operator, &resources).await
+    demo.stay(&shell_lines(&admin, kubectl.program())?, &operator, &resources, WITH_POLICIES).await
+}
+
+/// The definition of the one kind of Istio's that the policies add; Istio itself is not needed to look at them.
+async fn peer_authentications() -> Result<String> {
+    let file = tokio::task::spawn_blocking(controlplane::istio).await??;
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let name = "\n  name: peerauthentications.security.istio.io\n";
+    let document = text.split("\n---\n").find(|document| document.contains(name));
+    Ok(document.with_context(|| format!("{} has no PeerAuthentication", file.display()))?.to_owned())
 }

@@ -8,7 +8,6 @@ use super::examples::{Example, Search};
 use crate::{
     kinds::{CHILDREN, Kind},
     kubectl::Kubectl,
-    output::say,
 };
 
 /// Prints what was made, as kubectl shows it: all namespaces in one table of a kind, because a table for each would fill the screen.
@@ -20,15 +19,9 @@ pub(crate) async fn tables(kubectl: &Kubectl, examples: &[Example]) -> Result<()
     };
     let kinds = Kind::ALL.into_iter().filter(|kind| examples.iter().any(|example| example.kind == *kind));
     let kinds = kinds.map(Kind::spoken).collect::<Vec<_>>().join(",");
-    table(kubectl, &[&["get", &kinds], &place[..]].concat()).await?;
+    kubectl.shown(&[&["get", &kinds], &place[..]].concat()).await?;
     let children = "deploy,svc,sa,ingress,hpa,cm";
-    table(kubectl, &[&["get", children], &place[..], &["-l", CHILDREN]].concat()).await
-}
-
-async fn table(kubectl: &Kubectl, arguments: &[&str]) -> Result<()> {
-    let output = kubectl.run(arguments).await?;
-    say(&format!("\n$ kubectl {}\n{}", arguments.join(" "), output.trim_end()));
-    Ok(())
+    kubectl.shown(&[&["get", children], &place[..], &["-l", CHILDREN]].concat()).await
 }
 
 /// Things to try; `shell` is what makes the user's shell talk to this cluster.

@@ -18,11 +18,11 @@ use super::{
     NAMESPACE,
     removal::{Made, kind_of},
 };
-use crate::{demo::examples::Examples, install::crds, output::say};
+use crate::{demo::examples::Examples, install::crds, kinds::GROUP, output::say};
 
 /// What will be installed.
 pub(super) struct Plan {
-    /// CRDs of this checkout that the cluster does not have.
+    /// CRDs of this checkout that the cluster does not have. Those of policies are left out: nothing here has one.
     missing: Vec<CustomResourceDefinition>,
     /// Names of those that it has.
     present: Vec<String>,
@@ -46,7 +46,7 @@ impl Plan {
         }
         let api: Api<CustomResourceDefinition> = Api::all(client.clone());
         let mut plan = Self { missing: Vec::new(), present: Vec::new(), kinds: Vec::new() };
-        for crd in read_crds()? {
+        for crd in read_crds()?.into_iter().filter(|crd| crd.spec.group == GROUP) {
             plan.kinds.push(kind_of(&crd));
             match api.get_opt(&crd.name_any()).await.context("cannot read the CRDs of the cluster")? {
                 Some(_) => plan.present.push(crd.name_any()),
