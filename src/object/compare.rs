@@ -141,9 +141,13 @@ fn compare_list(trail: &Trail<'_>, wanted: &[Value], live: &[Value], changes: &m
         }
         return;
     };
-    let mut positions = Vec::with_capacity(wanted.len());
+    let mut positions: Vec<usize> = Vec::with_capacity(wanted.len());
     for item in wanted {
-        let found = live.iter().position(|candidate| keys.iter().all(|key| candidate.get(key) == item.get(key)));
+        let same = |candidate: &Value| keys.iter().all(|key| candidate.get(key) == item.get(key));
+        // Nearly always after the one before: looking through all of a long list for each would take the square of its length.
+        let next = positions.last().map_or(0, |last| last + 1);
+        let next = live.get(next).filter(|candidate| same(candidate)).map(|_| next);
+        let found = next.or_else(|| live.iter().position(same));
         compare_value(&Trail::Element(trail, item, keys), item, found.map(|position| &live[position]), changes);
         positions.extend(found);
     }

@@ -76,7 +76,8 @@ pub fn seal(kind: &ParentInfo, parent: &Identity, admitted: AdmittedSet, touched
                     .insert(POLICIES_ANNOTATION.into(), names.join(",").into());
             }
             normal::normalise(child.id.kind, &mut body);
-            let intent = digest(body.to_string().as_bytes());
+            // Values of JSON can always be written.
+            let intent = digest(&serde_json::to_vec(&body).unwrap_or_default());
             object_at(&mut body, &["metadata", "annotations"]).insert(INTENT_ANNOTATION.into(), intent.clone().into());
             Sealed { id: child.id, body, intent, shared_fields: child.shared_fields, touched }
         })

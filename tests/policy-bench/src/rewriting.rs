@@ -25,7 +25,7 @@ use igw::{
 use serde_json::Value;
 
 use crate::{
-    samples::{POLICIES, Sample, Subject},
+    samples::{POLICIES, Sample, Shown, Subject},
     times::{CALLS, RUNS, Times, micros},
 };
 
@@ -49,24 +49,27 @@ pub(crate) async fn measure(program: &Path) -> Result<Vec<Value>> {
 
     let mut rows = Vec::new();
     let five = format!("Five objects of a Gateway to admitted, without a cluster (quietest of {RUNS} runs of {CALLS})");
-    for (sample, loaded) in &policies {
-        let one = bench(&complete).whole(&[(sample, loaded)], false).await?;
-        rows.push(micros(&five, sample.name, one.quietest(), Some(FIVE)));
-        rows.push(micros(&five, &format!("{}: median of all runs", sample.name), one.median(), None));
-    }
     let all: Vec<_> = policies.iter().map(|(sample, loaded)| (sample, loaded)).collect();
-    let three = bench(&complete).whole(&all, false).await?;
-    rows.push(micros(&five, "all three", three.quietest(), None));
-    rows.push(micros(&five, "all three, remembered", bench(&complete).whole(&all, true).await?.quietest(), None));
+    for (shown, words) in [(Shown::Deployment, "shown the Deployment"), (Shown::Everything, "shown all five")] {
+        let bench = bench(&complete);
+        for one in &all {
+            let name = format!("{}, {words}", one.0.name);
+            rows.push(micros(&five, &name, bench.whole(&[*one], shown, false).await?.quietest(), Some(FIVE)));
+        }
+        let three = bench.whole(&all, shown, false).await?.quietest();
+        rows.push(micros(&five, &format!("all three, {words}"), three, None));
+    }
+    let remembered = bench(&complete).whole(&all, Shown::Everything, true).await?.quietest();
+    rows.push(micros(&five, "all three, shown all five, remembered", remembered, None));
     let (sample, loaded) = all.first().context("no policy")?;
-    bench(&complete).parts(sample, loaded).await?.rows(&format!("of {}", sample.name), &five, &mut rows);
+    let of = format!("of {}, shown all five", sample.name);
+    bench(&complete).parts(sample, loaded).await?.rows(&of, &five, &mut rows);
 
     let (sample, loaded) = all.get(1).context("no second policy")?;
     let section =
         format!("One Deployment of 18 KB to admitted, without a cluster (quietest of {RUNS} runs of {CALLS})");
-    let whole = bench(&large).whole(&[(sample, loaded)], false).await?;
+    let whole = bench(&large).whole(&[(sample, loaded)], Shown::Deployment, false).await?;
     rows.push(micros(&section, sample.name, whole.quietest(), Some(LARGE)));
-    rows.push(micros(&section, &format!("{}: median of all runs", sample.name), whole.median(), None));
     bench(&large).parts(sample, loaded).await?.rows(&format!("of {}", sample.name), &section, &mut rows);
     Ok(rows)
 }
@@ -100,12 +103,12 @@ impl Bench<'_> {
     }
 
     /// From generated to admitted, in one go.
-    async fn whole(&self, policies: &[(&Sample, &Loaded)], remembered: bool) -> Result<Times> {
+    async fn whole(&self, policies: &[(&Sample, &Loaded)], shown: Shown, remembered: bool) -> Result<Times> {
         let (about, generated) = (self.about(), &self.subject.generated);
         let mut times = Times::default();
         for number in 0..CALLS * (RUNS + 1) {
             let key = if remembered { "remembered".to_owned() } else { format!("{number}") };
-            let chosen: Vec<_> = policies.iter().map(|(sample, loaded)| sample.chosen(loaded, &key)).collect();
+            let chosen: Vec<_> = policies.iter().map(|(sample, loaded)| sample.chosen(loaded, &key, shown)).collect();
             let start = Instant::now();
             let Rewrite { children, grants, ran, stop, .. } = rewrite(self.engine, &about, &chosen, generated).await;
             let admitted = guard::guard(&about.subject, generated, Rewritten(children), &grants)?;
@@ -128,7 +131,8 @@ impl Bench<'_> {
             let key = format!("part {number}");
             let start = Instant::now();
             let told = context(about.kind, about.identity, about.spec, sample.name, "");
-            let objects: Vec<String> = generated.iter().map(|child| child.body.to_string()).collect();
+            let objects: Vec<String> =
+                generated.iter().map(|child| serde_json::to_string(&child.body)).collect::<Result<_, _>>()?;
             let mut json = start.elapsed();
 
             let limits = Limits::default();
@@ -147,7 +151,7 @@ impl Bench<'_> {
             json += start.elapsed();
 
             // As the stage has them, whose own reading is not to be had alone.
-            let chosen = [sample.chosen(loaded, &key)];
+            let chosen = [sample.chosen(loaded, &key, Shown::Everything)];
             let Rewrite { children, grants, touched, stop, .. } =
                 rewrite(self.engine, &about, &chosen, generated).await;
             ensure!(stop.is_none(), "it was held: {stop:?}");

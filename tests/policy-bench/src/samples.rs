@@ -24,8 +24,17 @@ pub(crate) const POLICIES: [&str; 3] = ["add-sidecar", "extra-env", "istio-mtls"
 pub(crate) struct Sample {
     pub(crate) name: &'static str,
     pub(crate) bytes: Vec<u8>,
-    /// As it is shown every object of a Gateway.
+    /// As the example has it: it is shown Deployments.
     pub(crate) spec: PolicySpec,
+    /// The same, shown every object of a Gateway.
+    all: PolicySpec,
+}
+
+/// What a policy is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Deployment,
+    Everything,
 }
 
 fn documents(path: &str) -> Result<Vec<Value>> {
@@ -41,14 +50,15 @@ impl Sample {
         let map: ConfigMap = serde_json::from_value(map.clone())?;
         let bytes = map.binary_data.and_then(|data| data.into_values().next()).context("no module")?.0;
         let policy = documents.iter().find(|document| document["kind"] == "ClusterWasmPolicy").context("no policy")?;
-        let mut spec = policy["spec"].clone();
+        let spec = serde_json::from_value(policy["spec"].clone())?;
+        let mut all = policy["spec"].clone();
         let kinds = ["Deployment", "Service", "ServiceAccount", "Ingress", "HorizontalPodAutoscaler"];
         let group = |kind: &str| {
             let known = ChildKind::ALL.into_iter().find(|known| known.info().kind == kind);
             known.map(|known| json!({"group": known.info().group, "kind": kind}))
         };
-        spec["match"]["children"] = kinds.into_iter().filter_map(group).collect();
-        Ok(Self { name, bytes, spec: serde_json::from_value(spec)? })
+        all["match"]["children"] = kinds.into_iter().filter_map(group).collect();
+        Ok(Self { name, bytes, spec, all: serde_json::from_value(all)? })
     }
 
     pub(crate) fn settings(&self) -> String {
@@ -56,7 +66,8 @@ impl Sample {
     }
 
     /// Ready to run. Nothing of another `key` is remembered.
-    pub(crate) fn chosen(&self, loaded: &Loaded, key: &str) -> Chosen {
+    pub(crate) fn chosen(&self, loaded: &Loaded, key: &str, shown: Shown) -> Chosen {
+        let spec = if shown == Shown::Everything { &self.all } else { &self.spec };
         let target = Target {
             sha256: self.spec.module.sha256.clone(),
             settings: self.settings(),
@@ -64,7 +75,7 @@ impl Sample {
         };
         Chosen {
             id: PolicyId { namespace: "".into(), name: self.name.into() },
-            spec: Some(Arc::new(self.spec.clone())),
+            spec: Some(Arc::new(spec.clone())),
             turn: Turn::Run(Arc::new(Runnable { loaded: Arc::clone(loaded), target, key: key.into() })),
             stamp: 0,
         }

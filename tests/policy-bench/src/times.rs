@@ -24,7 +24,7 @@ impl Times {
         self.0.chunks(CALLS).map(median).min().unwrap_or_default()
     }
 
-    /// The median of all.
+    /// The median of all of them.
     pub(crate) fn median(&self) -> Duration {
         median(&self.0)
     }
