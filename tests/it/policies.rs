@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     guests::guest,
     policed::{containers, example, says},
-    world::{World, assert_condition, condition, within},
+    world::{World, assert_condition, condition, version, within},
 };
 
 /// A sidecar, with the grant that it needs.
@@ -384,7 +384,7 @@ async fn a_change_beside_the_pod_template_is_one_apply_and_one_status() {
     };
     let live =
         world.wait(world.api(ChildKind::Deployment), "x", "the controller", believed).await.expect("it is there");
-    world.seen(&live).await;
+    world.seen_version(ChildKind::Deployment, version(&live)).await;
     world.active("a", 1).await;
     assert_eq!(calls.read().await, ["patch deployments/x 200", "patch gateways/status/x 200"]);
     assert_eq!(live.annotations()["deployment.kubernetes.io/revision"], "1", "the pods are the same");
