@@ -291,6 +291,7 @@ fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String,
         Workload::Live { live, .. } => live.rollout.as_deref(),
         _ => None,
     };
+    let absent = matches!(input.workload, Workload::Absent { .. });
     let believed = match &input.workload {
         Workload::Live { live, .. } => live.rollout.as_ref().is_some_and(|r| r.observed_generation == live.generation),
         _ => false,
@@ -301,6 +302,8 @@ fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String,
         (Rollout::Conflict, _) => {
             all.put("Available", "False", "ResourceConflict", "the Deployment of this name is somebody else's");
         }
+        // Held, or refused: no pod is on its way.
+        _ if absent => all.put("Available", "False", ROLLING_OUT, "the Deployment is not there"),
         (Rollout::Scaling, _) => all.keep("Available", NOT_YET),
         (Rollout::Complete | Rollout::Failed(_), Some(own)) => {
             all.put("Available", &own.status, &own.reason, &own.message);
@@ -317,6 +320,7 @@ fn conditions(input: &Input<'_>, rollout: Rollout<'_>, before: &BTreeMap<String,
     }
     match rollout {
         Rollout::Unreadable(_) | Rollout::Conflict => {}
+        _ if absent => {}
         Rollout::Rolling => all.put("Progressing", "True", ROLLING_OUT, "the newest pods are being rolled out"),
         Rollout::Scaling => all.keep("Progressing", ("True", ROLLING_OUT, "the newest pods are being rolled out")),
         Rollout::Complete | Rollout::Failed(_) => {

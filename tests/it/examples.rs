@@ -6,6 +6,7 @@ use std::{
 };
 
 use controlplane::User;
+use futures::future::join_all;
 use igw::{
     kinds::{self, Parent as _},
     object::ChildKind::{Deployment, HorizontalPodAutoscaler, Ingress, PeerAuthentication, Service, ServiceAccount},
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 use crate::{
     added_kinds,
+    policed::says,
     world::{World, assert_condition, within},
 };
 
@@ -213,9 +215,34 @@ async fn every_example_with_a_policy_changes_what_its_readme_promises() {
     a_sidecar(&world).await;
     three_variables(&world).await;
     mutual_tls(&world).await;
-    for readme in &readmes {
-        type_in(&world, &block(readme, "Clean up")).await;
-    }
+    other_bytes_do_not_run(&world).await;
+    // At the same time, because each waits until its namespace is gone.
+    let blocks: Vec<_> = readmes.iter().map(|readme| block(readme, "Clean up")).collect();
+    join_all(blocks.iter().map(|block| type_in(&world, block))).await;
+}
+
+/// What the demo tells people to try: other bytes are pinned than the ConfigMap has.
+async fn other_bytes_do_not_run(world: &World) {
+    let patch = json!({"spec": {"module": {"sha256": "0".repeat(64)}}}).to_string();
+    world.kubectl(&["patch", "clusterwasmpolicy", "add-sidecar", "--type=merge", "-p", &patch]).await;
+    let goes_on = |status: &Value| {
+        says(status, "Verified", "False", "DigestMismatch") && says(status, "Active", "True", "LastGood")
+    };
+    world.policy_at(world.cluster_policies(), "add-sidecar", "the version before goes on", goes_on).await;
+    // Of what belongs to no namespace Events are in this one.
+    let about = "--field-selector=involvedObject.name=add-sidecar,reason=LastGood";
+    let told = async {
+        loop {
+            let types = ["get", "events", "-n", "default", about, "-o", "jsonpath={.items[*].type}"];
+            let types = world.kubectl(&types).await;
+            if !types.is_empty() {
+                return types;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    assert_eq!(within("an Event", told).await, "Warning");
+    a_sidecar(world).await;
 }
 
 async fn a_sidecar(world: &World) {

@@ -6,7 +6,7 @@ use igw::object::ChildKind::Deployment;
 use kube::api::{DynamicObject, Patch};
 use serde_json::{Value, json};
 
-use crate::world::{World, assert_condition};
+use crate::world::{World, assert_condition, condition};
 
 /// Makes the pods of the newest template crash, or run again, and the Deployment give up soon.
 async fn pods(world: &World, state: Option<&str>) {
@@ -84,7 +84,7 @@ async fn conditions_keep_their_time_while_their_status_stays() {
     let first = world.run_gateway("gw", json!({"environment": "development"})).await;
     let second = world.run_gateway("gw", json!({"environment": "staging"})).await;
     let of = |object: &DynamicObject, kind: &str| {
-        let condition = crate::world::condition(&object.data["status"], kind).expect("a condition").clone();
+        let condition = condition(&object.data["status"], kind).expect("a condition").clone();
         (condition["status"].clone(), condition["lastTransitionTime"].clone(), condition["observedGeneration"].clone())
     };
     for kind in ["Reconciled", "Available", "Progressing"] {
@@ -92,6 +92,19 @@ async fn conditions_keep_their_time_while_their_status_stays() {
         assert_eq!((&before.0, &before.1), (&after.0, &after.1), "{kind}");
         assert_eq!(after.2.as_i64(), second.metadata.generation, "{kind}");
     }
+}
+
+#[tokio::test]
+async fn without_a_deployment_nothing_is_said_to_be_rolled_out() {
+    let mut world = World::without_operator("absent").await;
+    world.apply_gateway("gw", json!({})).await;
+    world.edit_parent("gw", json!({"metadata": {"annotations": {"inference-gateway.com/paused": "true"}}})).await;
+    world.start().await;
+    let paused = |status: &Value| condition(status, "Ready").is_some_and(|ready| ready["reason"] == "Paused");
+    let gateway = world.gateway("gw", "paused", paused).await;
+    let status = &gateway.data["status"];
+    assert_condition(status, "Available", ("False", "RollingOut"), &["the Deployment is not there"]);
+    assert!(condition(status, "Progressing").is_none(), "{status:#}");
 }
 
 #[tokio::test]
