@@ -116,7 +116,11 @@ impl Policies {
                 || !quiet
                 || (!hold && !entry.tally.complete(entry.stamp));
             if halfway {
-                due = due.max(since + every.min(Duration::from_secs(3)));
+                // After a start it most likely ends as it was before: what its status says is true until then.
+                let said = entry.stored()["observedGeneration"].as_i64();
+                let known = entry.written.last.is_none() && said.is_some() && said == entry.object.metadata.generation;
+                let patience = if known { 6 * every } else { every.min(Duration::from_secs(3)) };
+                due = due.max(since + patience);
             }
             if due > now {
                 next = Some(next.map_or(due, |next| next.min(due)));
