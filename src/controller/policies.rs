@@ -294,7 +294,8 @@ fn tell(shared: &Shared, job: &StatusJob) {
         about: None,
         message: active.message.clone(),
     };
-    tracing::info!(policy = %id, reason = active.reason, "{}", active.message);
+    // Not the message: parts of it may be a guest's own words.
+    tracing::info!(policy = %id, active = active.status, reason = active.reason, "a policy has changed");
     if shared.context.events.try_send(((**object).clone(), id.info(), notice)).is_err() {
         shared.context.metrics.event_dropped();
     }
