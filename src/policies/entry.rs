@@ -460,6 +460,12 @@ impl Entry {
             || active.is_some_and(|known| known["reason"] == reason::LAST_GOOD_LOST)
     }
 
+    /// Whether its status is of the spec as it is now.
+    pub(super) fn has_said(&self) -> bool {
+        let said = self.stored()["observedGeneration"].as_i64();
+        said.is_some() && said == self.object.metadata.generation
+    }
+
     /// Its status as it is.
     pub(super) fn stored(&self) -> Value {
         match &self.written.status {
