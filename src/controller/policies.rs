@@ -240,7 +240,8 @@ async fn loaded(shared: &Shared, job: &Job) -> Result<Loaded, (At, Failure)> {
 pub(super) async fn statuses(shared: Arc<Shared>) {
     let policies = &shared.context.policies;
     loop {
-        let quiet = shared.activity.counts() == (0, 0);
+        // Before the first lists nothing waits, and nothing has been counted either.
+        let quiet = shared.ready() && shared.activity.counts() == (0, 0);
         let (jobs, next) = policies.statuses(quiet, Instant::now());
         for job in jobs {
             write(&shared, &job).await;
