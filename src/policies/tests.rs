@@ -1,3 +1,5 @@
+//! Tests of the registry by itself: what it holds, what it tries again, and what it says.
+
 use std::{
     collections::HashSet,
     sync::Arc,

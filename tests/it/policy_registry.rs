@@ -1,4 +1,4 @@
-//! The registry of policies by itself: whose turn it is to load, what is read and tried again, and when statuses are due.
+//! The registry of policies with a module from the engine: what a spec that cannot be read does, and when statuses are due.
 
 use std::{
     collections::HashSet,
@@ -89,71 +89,6 @@ fn turn(policies: &Policies) -> Turn {
         Selection::Chosen(chosen) => chosen[0].turn.clone(),
         other => panic!("{other:?}"),
     }
-}
-
-#[test]
-fn namespaces_take_turns_to_load() {
-    let policies = listed(Options { namespaced: true, ..Options::default() });
-    let now = Instant::now();
-    for number in 0..8 {
-        let _ = policies.saw(&policy("a", &format!("p{number}"), 1, json!({})), now);
-    }
-    let _ = policies.saw(&policy("b", "p", 1, json!({})), now);
-    let _ = policies.saw(&policy("", "cluster", 1, json!({})), now);
-    read(&policies, now);
-    let mut order = Vec::new();
-    while let Some(job) = policies.next_job(now) {
-        order.push(job.id.short());
-        fail(&policies, job, Reason::NotAComponent, now);
-    }
-    assert_eq!(order.len(), 10, "{order:?}");
-    let first: HashSet<&str> = order.iter().take(3).map(String::as_str).collect();
-    assert_eq!(first, HashSet::from(["cluster", "a/p0", "b/p"]), "{order:?}");
-}
-
-#[test]
-fn what_failed_for_good_is_not_tried_again_and_the_rest_later_and_later() {
-    let policies = listed(Options::default());
-    let start = Instant::now();
-    let _ = policies.saw(&policy("", "p", 1, json!({})), start);
-    read(&policies, start);
-    let job = policies.next_job(start).expect("a job");
-    fail(&policies, job, Reason::NotAComponent, start);
-    let later = start + Duration::from_secs(86_400);
-    read(&policies, later);
-    assert!(policies.next_job(later).is_none() && policies.next_try().is_none(), "the same bytes fail the same way");
-    let _ = policies.saw(&policy("", "p", 2, json!({"spec": {"order": 1}})), later);
-    read(&policies, later);
-    assert!(policies.next_job(later).is_none(), "neither module nor settings are new");
-
-    let _ = policies.saw(&policy("", "p", 3, json!({"spec": {"settings": {"a": 1}}})), later);
-    read(&policies, later);
-    let mut now = later;
-    let mut waited = Vec::new();
-    for _ in 0..4 {
-        let job = policies.next_job(now).expect("a job");
-        fail(&policies, job, Reason::EngineUnavailable, now);
-        assert!(policies.next_job(now).is_none());
-        let next = policies.next_try().expect("a time");
-        waited.push(next.duration_since(now).as_secs());
-        now = next;
-        read(&policies, now);
-    }
-    assert_eq!(waited, [5, 10, 20, 40]);
-}
-
-#[test]
-fn a_policy_that_is_made_again_reads_its_module_again() {
-    let policies = listed(Options::default());
-    let now = Instant::now();
-    let one = policy("", "p", 1, json!({}));
-    let _ = policies.saw(&one, now);
-    read(&policies, now);
-    let before = policies.sources();
-    let _ = policies.gone(&PolicyId::of(&one), now);
-    let _ = policies.saw(&policy("", "p", 1, json!({"metadata": {"uid": "another"}})), now);
-    assert_eq!(before.keys().collect::<Vec<_>>(), policies.sources().keys().collect::<Vec<_>>());
-    assert_ne!(before, policies.sources(), "the watch of the ConfigMap has to begin again");
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ async fn values_of_a_namespace_stay_there() {
         let sample = &said["samples"][0];
         assert_eq!((&sample["name"], &sample["reason"]), (&json!(name), &json!(reason)));
         if reason == "GuardViolation" {
-            assert_eq!(sample["path"], ".metadata.annotations…", "as far as it is not the policy's");
+            assert_eq!(sample["path"], ".metadata…", "as far as it is not the policy's");
         }
     }
     world.settled().await;
