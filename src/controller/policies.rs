@@ -240,7 +240,8 @@ async fn loaded(shared: &Shared, job: &Job) -> Result<Loaded, (At, Failure)> {
 pub(super) async fn statuses(shared: Arc<Shared>) {
     let policies = &shared.context.policies;
     loop {
-        let quiet = shared.activity.counts() == (0, 0);
+        // Before the first lists nothing waits, and nothing has been counted either.
+        let quiet = shared.ready() && shared.activity.counts() == (0, 0);
         let (jobs, next) = policies.statuses(quiet, Instant::now());
         for job in jobs {
             write(&shared, &job).await;
@@ -294,7 +295,8 @@ fn tell(shared: &Shared, job: &StatusJob) {
         about: None,
         message: active.message.clone(),
     };
-    tracing::info!(policy = %id, reason = active.reason, "{}", active.message);
+    // Not the message: parts of it may be a guest's own words.
+    tracing::info!(policy = %id, active = active.status, reason = active.reason, "a policy has changed");
     if shared.context.events.try_send(((**object).clone(), id.info(), notice)).is_err() {
         shared.context.metrics.event_dropped();
     }

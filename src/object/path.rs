@@ -133,6 +133,26 @@ impl Path {
         holds(&own, &server) || holds(&server, &own)
     }
 
+    /// The part of it that is there in a document, as text; the rest is cut off.
+    #[must_use]
+    pub fn known_in(&self, document: &Value) -> String {
+        let mut here = document;
+        let is_there = |step: &&Step| {
+            let next = match step {
+                Step::Field(name) => here.get(name),
+                Step::Element(keys) => {
+                    let is = |item: &&Value| keys.iter().all(|(key, value)| item.get(key) == Some(value));
+                    here.as_array().and_then(|list| list.iter().find(is))
+                }
+                Step::Position(position) => here.get(position),
+            };
+            next.map(|next| here = next).is_some()
+        };
+        let known: Vec<Step> = self.0.iter().take_while(is_there).cloned().collect();
+        let cut = if known.len() < self.0.len() { "…" } else { "" };
+        format!("{}{cut}", Self(known))
+    }
+
     /// Whether `fieldsV1` (JSON) holds this field, or a whole value that contains it.
     #[must_use]
     pub fn is_held_by(&self, fields: &Value) -> bool {
@@ -210,6 +230,24 @@ mod tests {
         assert!(path.overlaps_indexed("spec.containers", &document));
         assert!(!path.overlaps_indexed("spec.containers[0].image", &document));
         assert!(!path.overlaps_indexed("spec.containers[1].imagePullPolicy", &document));
+    }
+
+    #[test]
+    fn a_path_shows_only_what_a_document_has() {
+        let document = json!({"spec": {"containers": [{"name": "a", "env": [{"name": "A"}]}]}});
+        let added = json!([{"name": "secret"}, {"name": "A"}]);
+        let spec = Trail::Field(&Trail::Root, "spec");
+        let containers = Trail::Field(&spec, "containers");
+        let known = Trail::Element(&containers, &document["spec"]["containers"][0], &["name"]);
+        let env = Trail::Field(&known, "env");
+        let shown = |trail: Trail<'_>| trail.path().known_in(&document);
+        let whole = r#".spec.containers[name="a"].env[name="A"]"#;
+        assert_eq!(shown(Trail::Element(&env, &added[1], &["name"])), whole);
+        assert_eq!(shown(Trail::Element(&env, &added[0], &["name"])), r#".spec.containers[name="a"].env…"#);
+        let other = Trail::Element(&containers, &added[0], &["name"]);
+        assert_eq!(shown(Trail::Field(&other, "image")), ".spec.containers…");
+        assert_eq!(shown(Trail::Field(&Trail::Root, "secret")), "…");
+        assert_eq!(shown(Trail::Position(&containers, 0)), ".spec.containers[0]");
     }
 
     #[test]

@@ -282,7 +282,8 @@ impl Entry {
 
     /// What it does to a custom resource that it matches.
     pub(super) fn turn(&self, hold: bool) -> Turn {
-        if hold {
+        let has_a_say = self.refused.as_ref().is_none_or(|refused| refused.reason != reason::NAMESPACED_POLICIES_OFF);
+        if hold && has_a_say {
             return Turn::Hold(Broken::new(At::Accepted, reason::HELD, "the operator runs with --policies=hold"));
         }
         let (mode, on_failure) =
@@ -291,6 +292,8 @@ impl Entry {
             return Turn::Leave(Broken::new(At::Accepted, reason::SUSPENDED, "spec.mode is Suspended"));
         }
         match (&self.stage, &self.running, on_failure) {
+            // What it may and when it runs are the newest spec's: without one, nothing of it can go on.
+            (Stage::Broken(broken), ..) if self.spec.is_none() => Turn::Hold(broken.clone()),
             (Stage::Ready | Stage::Reading | Stage::Loading, Some(running), _)
             | (Stage::Broken(_), Some(running), LoadFailure::LastGood) => Turn::Run(Arc::clone(running)),
             (Stage::Ready | Stage::Reading | Stage::Loading, None, _) => Turn::Wait,
@@ -455,6 +458,12 @@ impl Entry {
             stored["conditions"].as_array().into_iter().flatten().find(|known| known["type"] == reason::ACTIVE);
         stored.pointer("/module/sha256").is_some()
             || active.is_some_and(|known| known["reason"] == reason::LAST_GOOD_LOST)
+    }
+
+    /// Whether its status is of the spec as it is now.
+    pub(super) fn has_said(&self) -> bool {
+        let said = self.stored()["observedGeneration"].as_i64();
+        said.is_some() && said == self.object.metadata.generation
     }
 
     /// Its status as it is.

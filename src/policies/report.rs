@@ -11,6 +11,11 @@ use serde_json::Value;
 use super::{Entry, Policies, PolicyId, Source, entry::Stage, status::Facts, tally::Fare};
 use crate::{object::ParentId, parent::ParentObject};
 
+/// How long what is on its way may keep a status from being written.
+const HALFWAY: Duration = Duration::from_secs(3);
+/// The same after the start of the operator, for a spec whose status is there: every module has to be loaded first.
+const AT_START: Duration = Duration::from_secs(60);
+
 /// A status to write.
 #[derive(Debug)]
 pub struct StatusJob {
@@ -30,6 +35,8 @@ pub(super) struct Written {
     /// Something may have changed since then.
     pub(super) dirty: Option<Instant>,
     pub(super) last: Option<Instant>,
+    /// Whether one was due before, in this process.
+    pub(super) due_before: bool,
     /// Version and status of the last write, until the watch delivers it.
     pub(super) status: Option<(u64, Value)>,
 }
@@ -116,17 +123,16 @@ impl Policies {
                 || !quiet
                 || (!hold && !entry.tally.complete(entry.stamp));
             if halfway {
-                // After a start it most likely ends as it was before: what its status says is true until then.
-                let said = entry.stored()["observedGeneration"].as_i64();
-                let known = entry.written.last.is_none() && said.is_some() && said == entry.object.metadata.generation;
-                let patience = if known { 6 * every } else { every.min(Duration::from_secs(3)) };
-                due = due.max(since + patience);
+                // What was said of this very spec before the operator was started stands meanwhile.
+                let said = !entry.written.due_before && entry.has_said();
+                due = due.max(since + if said { AT_START } else { every.min(HALFWAY) });
             }
             if due > now {
                 next = Some(next.map_or(due, |next| next.min(due)));
                 continue;
             }
             entry.written.dirty = None;
+            entry.written.due_before = true;
             let (id, object, before) = (entry.id.clone(), Arc::clone(&entry.object), entry.stored());
             jobs.push(StatusJob { id, object, before, facts: entry.facts(hold) });
         }

@@ -130,6 +130,11 @@ pub const CONDITIONS: &[(&str, &str, &str)] = &[
         "(of the policy)",
         "False: a policy cannot do its work, for the reason that its own conditions or its failures have.",
     ),
+    (
+        "PoliciesApplied",
+        "PoliciesUnreadable",
+        "Unknown: the operator may not list policies. Nothing is changed until it may.",
+    ),
     ("ReferencesResolved", PODS_RUNNING, "True: pods run with every Secret and ConfigMap that is named."),
     ("ReferencesResolved", NOT_YET_KNOWN, "Unknown: pods have not started with what is named."),
     ("ReferencesResolved", NOT_FOUND, "False: a Secret, a ConfigMap or a key in one is missing; the message names it."),

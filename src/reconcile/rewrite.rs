@@ -109,7 +109,7 @@ pub struct Called {
 struct Fault {
     reason: &'static str,
     message: String,
-    path: Option<String>,
+    place: Option<(ObjectId, Path)>,
     violation: bool,
     again: bool,
 }
@@ -121,7 +121,14 @@ pub async fn rewrite(engine: &Engine, about: &About<'_>, chosen: &[Chosen], gene
     for policy in chosen {
         let id = &policy.id;
         let fare = |fare| (id.clone(), policy.stamp, fare);
-        let blame = |reason, path: Option<String>| Blame { reason, path };
+        let blame = |reason, place: Option<(ObjectId, Path)>| {
+            let path = place.and_then(|(object, path)| {
+                let known = generated.iter().find(|child| child.id == object)?;
+                // What a policy has put in may be a value in the clothes of a field.
+                Some(path.known_in(&known.body))
+            });
+            Blame { reason, path }
+        };
         match (&policy.turn, &policy.spec) {
             // After the first that stops it, the others only wait.
             _ if done.stop.is_some() => done.fares.push(fare(Fare::Pending)),
@@ -132,13 +139,13 @@ pub async fn rewrite(engine: &Engine, about: &About<'_>, chosen: &[Chosen], gene
                     done.fares.push(fare(Fare::UpToDate));
                 }
                 Err(fault) if spec.failure_policy.evaluation == EvaluationFailure::Ignore => {
-                    done.fares.push(fare(Fare::Failed(blame(fault.reason, fault.path))));
+                    done.fares.push(fare(Fare::Failed(blame(fault.reason, fault.place))));
                     done.again |= fault.again;
                     let at = At::SettingsValid;
                     done.left.push((id.clone(), Broken { at, reason: fault.reason, message: fault.message }));
                 }
-                Err(Fault { reason, message, path, violation, again }) => {
-                    done.fares.push(fare(Fare::Held(blame(reason, path))));
+                Err(Fault { reason, message, place, violation, again }) => {
+                    done.fares.push(fare(Fare::Held(blame(reason, place))));
                     done.stop = Some(Stop::Held { policy: id.clone(), reason, message, violation, again });
                 }
             },
@@ -196,7 +203,7 @@ async fn one(
         Err(failure) => Err(Fault {
             reason: failure.reason.as_str(),
             message: format!("failed on it: {}: {}", failure.reason, failure.message),
-            path: None,
+            place: None,
             violation: false,
             again: !failure.reason.is_lasting(),
         }),
@@ -235,8 +242,10 @@ fn admit(
             None => read(text).map_err(|error| refused(&error, None))?,
         });
     }
-    let after = guard::check(&about.subject, before, after, &spec.grants)
-        .map_err(|violation| refused(&violation, violation.path()))?;
+    let after = guard::check(&about.subject, before, after, &spec.grants).map_err(|violation| {
+        let place = violation.path().map(|path| (violation.object().clone(), path.clone()));
+        refused(&violation, place)
+    })?;
     let known: HashMap<&ObjectId, &DesiredChild> = before.iter().map(|child| (&child.id, child)).collect();
     for child in &after {
         let paths: Vec<Path> = match known.get(&child.id) {
@@ -254,9 +263,9 @@ fn admit(
     Ok(())
 }
 
-fn refused(why: &dyn fmt::Display, path: Option<String>) -> Fault {
+fn refused(why: &dyn fmt::Display, place: Option<(ObjectId, Path)>) -> Fault {
     let message = format!("it may not do this: {why}");
-    Fault { reason: GUARD_VIOLATION, message, path, violation: true, again: false }
+    Fault { reason: GUARD_VIOLATION, message, place, violation: true, again: false }
 }
 
 /// A text that a policy handed over and that is no object the operator could make.

@@ -58,7 +58,7 @@ pub(crate) async fn install() {
     INSTALLED.get_or_init(install).await;
 }
 
-fn definition(kind: ChildKind) -> CustomResourceDefinition {
+pub(crate) fn definition(kind: ChildKind) -> CustomResourceDefinition {
     let info = kind.info();
     let file = match kind {
         PeerAuthentication | DestinationRule => controlplane::istio().expect("the definitions"),

@@ -12,7 +12,8 @@ use igw::{
 
 use crate::guests::engine;
 
-const MODULE: &[u8] = include_bytes!("../frozen/first.wasm.gz");
+/// The module, packed.
+pub(crate) const MODULE: &[u8] = include_bytes!("../frozen/first.wasm.gz");
 /// Of the bytes that were built with the first release.
 const DIGEST: &str = "sha256:09641bd486c6af6b150dc139648ba2a0955b793945d0d070962ac139ef0d736e";
 

@@ -67,7 +67,7 @@ pub(crate) fn guest(name: &str) -> Guest {
         let missing = |function: &str| !own.contains(&format!("#{function}\""));
         let validate = if missing("validate-settings") { text("validate.txt") } else { String::new() };
         let rewrite = if missing("rewrite") { text("honest.wat") } else { String::new() };
-        let forges = own.contains("(call $forge") || own.contains("(call $with");
+        let forges = ["forge", "with", "find"].iter().any(|called| own.contains(&format!("(call ${called}")));
         let forging = if forges { text("forging.txt") } else { String::new() };
         let module = format!("(module\n{prelude}\n{forging}\n{own}\n{validate}\n{rewrite})");
         let core = wat::parse_str(&module).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -82,14 +82,15 @@ impl Violation {
         }
     }
 
-    /// Where in the object, for people; `None` when it is about the whole of it. Holds no value but merge keys.
+    /// Where in the object; `None` when it is about the whole of it, or of one that was added.
     #[must_use]
-    pub fn path(&self) -> Option<String> {
+    pub fn path(&self) -> Option<&Path> {
         match self {
-            Self::Duplicate(_) | Self::Identity(_) | Self::Dropped(_) | Self::Added(_) => None,
-            Self::AddedContent { path, .. } => Some(path.clone()),
-            Self::PathNotAllowed { change, .. } | Self::NotGranted { change, .. } => Some(change.path.to_string()),
-            Self::DuplicateKey { path, .. } | Self::WrongType { path, .. } => Some(path.to_string()),
+            Self::Duplicate(_) | Self::Identity(_) | Self::Dropped(_) | Self::Added(_) | Self::AddedContent { .. } => {
+                None
+            }
+            Self::PathNotAllowed { change, .. } | Self::NotGranted { change, .. } => Some(&change.path),
+            Self::DuplicateKey { path, .. } | Self::WrongType { path, .. } => Some(path),
         }
     }
 }
