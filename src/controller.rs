@@ -192,7 +192,8 @@ impl Operator {
             context,
             activity: Activity::default(),
             scope: options.scope,
-            unlisted: AtomicUsize::new(0),
+            // One for the start itself: nothing is ready before its watches have begun.
+            unlisted: AtomicUsize::new(1),
             listed: watch::Sender::new(()),
         });
         let seen = Arc::clone(&shared);
@@ -268,6 +269,7 @@ impl Operator {
         let wake = move |agent: &ParentId| woken.each(&seen, [agent]);
         beside.spawn(fetcher.run(Arc::clone(&shared.context.cards), jobs, wake));
         beside.spawn(events::send(client, notices));
+        shared.first_list();
         loop {
             tokio::select! {
                 ended = controllers.join_next() => match ended {

@@ -1,3 +1,5 @@
+//! The registry of policies without a server: what it lets go on, wait, hold and load, in the order of what is said to it.
+
 use std::{
     collections::HashSet,
     sync::Arc,

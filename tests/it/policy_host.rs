@@ -307,7 +307,7 @@ async fn authors_look_at_a_policy_and_run_it() {
     assert_eq!(code, 0, "{said}");
     for (name, words) in [
         ("endless-loop", "FuelExhausted"),
-        ("nan", "failed to read an object that the policy made"),
+        ("nan", "it handed over what is no JSON"),
         ("core-module", "build it with `igw policy build`"),
     ] {
         let (code, out, said) = igw(&["policy", "run", &file(name), "-f", example]).await;
