@@ -44,7 +44,10 @@ fn policy(namespace: &str, name: &str, more: Value) -> Arc<ParentObject> {
     for (key, value) in more["metadata"].as_object().into_iter().flatten() {
         metadata[key] = value.clone();
     }
-    Arc::new(ParentObject::from_manifest(&json!({"metadata": metadata, "spec": spec})).expect("a policy"))
+    Arc::new(
+        ParentObject::from_manifest(&json!({"metadata": metadata, "spec": spec, "status": more["status"]}))
+            .expect("a policy"),
+    )
 }
 
 fn policies() -> Policies {
@@ -93,6 +96,17 @@ fn namespaces_take_turns_and_nobody_waits_for_a_whole_queue() {
     assert_eq!(turns.len(), 10);
     for namespace in ["", "a", "b"] {
         assert!(turns[..3].contains(&namespace.into()), "{turns:?}");
+    }
+}
+
+#[test]
+fn after_a_start_a_status_waits_for_what_it_said_before() {
+    let now = Instant::now();
+    for (status, seconds) in [(Value::Null, 3), (json!({"observedGeneration": 1}), 60)] {
+        let policies = policies();
+        policies.saw(&policy("ns", "p", json!({"status": status})), now);
+        let due = |seconds| policies.statuses(true, now + Duration::from_secs(seconds)).0.len();
+        assert_eq!((due(seconds - 1), due(seconds)), (0, 1), "it is not loaded");
     }
 }
 
