@@ -302,6 +302,7 @@ async fn what_is_not_known_any_more_is_not_made_again_without_its_policy() {
     world.cluster_policy("sidecar", "Suspended", |status| says(status, "Active", "False", "Suspended")).await;
     world.stop().await;
     world.start().await;
+    world.settled().await;
     // With the policy gone wrong, what this process made of the Gateway without it is not what was admitted last.
     let broken = world.ship("broken", b"no module").await;
     (spec["mode"], spec["module"]) = (json!("Enforce"), broken);
