@@ -1,6 +1,6 @@
 //! What tests of policies share: modules in ConfigMaps, the custom resources that run them, and what both say.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{collections::BTreeMap, fs, path::PathBuf, time::Duration};
 
 use igw::{
     args::NAMESPACE,
@@ -16,7 +16,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{World, within};
 
 /// Key of the module in its ConfigMap.
 const KEY: &str = "policy.wasm";
@@ -139,6 +139,23 @@ impl World {
             })
         };
         self.wait(api, name, what, current).await.expect("it exists").data["status"].clone()
+    }
+
+    /// Waits until every policy of the running operator is loaded, and it has nothing to do: what a status says after a start
+    /// may be of the time before.
+    pub(crate) async fn loaded(&self) {
+        let policies = &self.operator().context.policies;
+        let all = async {
+            loop {
+                let figures = policies.figures();
+                if !figures.is_empty() && figures.iter().all(|(_, figures)| figures.code > 0) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        within("every policy to be loaded", all).await;
+        self.settled().await;
     }
 
     /// Waits until a ClusterWasmPolicy is active, and the Gateways that it matches went through it.

@@ -65,6 +65,7 @@ async fn a_policy_that_copies_all_that_it_is_told_comes_to_rest() {
     }
     world.stop().await;
     world.start().await;
+    world.loaded().await;
     world.running("x").await;
     // What somebody wrote into its status is cleaned up, for which it is read.
     let told = calls.read_children().await;
@@ -72,8 +73,8 @@ async fn a_policy_that_copies_all_that_it_is_told_comes_to_rest() {
     world.stop().await;
     calls.read().await;
     world.start().await;
+    world.loaded().await;
     world.active("stamp", 1).await;
-    world.settled().await;
     assert_eq!(calls.read().await, [""; 0]);
 }
 
