@@ -93,7 +93,7 @@ struct KeptObject {
 pub struct Converged {
     /// Digest of what the custom resource says: generation, labels and annotations.
     pub said: u64,
-    /// [`crate::policies::Selection::stamp`].
+    /// [`crate::policies::select::Selection::stamp`].
     pub policies: u64,
     /// What it names, and what was found there.
     pub references: References,
