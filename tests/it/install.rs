@@ -86,7 +86,7 @@ async fn the_manifest_installs_in_one_pass_and_goes_without_a_trace() {
         "metadata": {"name": "left", "namespace": "default"},
     });
     apply(&plane, &gateway).await;
-    run(&plane, &["delete", "--timeout=60s", "-f", &manifest()]).await;
+    run(&plane, &["delete", "--timeout=150s", "-f", &manifest()]).await;
     let after = run(&plane, &["get", EVERYWHERE, "-o", "name"]).await;
     assert_eq!(after, before);
     plane.stop().await.expect("it stops");

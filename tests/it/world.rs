@@ -158,7 +158,9 @@ pub(crate) async fn operator_config(plane: &ControlPlane) -> Config {
 pub(crate) async fn kubectl(plane: &ControlPlane, args: &[&str]) -> (String, bool) {
     let kubeconfig = plane.kubeconfig(User::Admin);
     let mut command: tokio::process::Command = plane.binaries().kubectl(Path::new(&kubeconfig)).into();
-    let output = within("kubectl to end", command.args(args).output()).await.expect("kubectl");
+    // It waits itself, for example for a namespace to go, which the controllers of a busy machine retry with growing pauses.
+    let output = tokio::time::timeout(3 * PATIENCE, command.args(args).output()).await;
+    let output = output.unwrap_or_else(|_| panic!("waited in vain for kubectl {args:?}")).expect("kubectl");
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     (text, output.status.success())
 }
