@@ -306,6 +306,8 @@ async fn what_is_not_known_any_more_is_not_made_again_without_its_policy() {
     // With the policy gone wrong, what this process made of the Gateway without it is not what was admitted last.
     let broken = world.ship("broken", b"no module").await;
     (spec["mode"], spec["module"]) = (json!("Enforce"), broken);
+    // The module that was suspended may have been loaded meanwhile: it is not to go on.
+    spec["failurePolicy"] = json!({"load": "Fail"});
     world.apply_cluster_policy("sidecar", spec).await;
     world.gateway("x", "held", held).await;
     world.delete(world.api(ChildKind::Deployment), "x", &DeleteParams::default()).await;
